@@ -1,0 +1,57 @@
+"""What a run leaves behind: findings and the replayed trace of a schedule."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+EventKind = Literal["enter", "exit", "op", "note"]
+
+
+class Finding(Struct, frozen=True):
+    """A broken property: its ``kind``, a sentence, and the diagnosis line by line."""
+
+    kind: str
+    message: str = ""
+    detail: tuple[str, ...] = ()
+
+
+class Event(Struct, frozen=True):
+    """One line of a replayed run.
+
+    ``step`` counts scheduler steps from 0; ``depth`` is the call depth of traced functions in
+    this task. An ``op`` names its cell and shows the cell's value before and after; an ``exit``
+    shows what the function returned in ``result``.
+    """
+
+    step: int
+    task: str
+    kind: EventKind
+    depth: int
+    name: str
+    cell: str = ""
+    old: str = ""
+    new: str = ""
+    result: str = ""
+
+
+class Trace(Struct, frozen=True):
+    """A schedule run through the real Python: the counterexample that people read.
+
+    ``schedule`` holds (task, choice) per step; ``minimal`` says that no schedule to this kind of
+    finding has fewer context switches, nor as few with fewer steps.
+    """
+
+    tasks: tuple[str, ...]
+    schedule: tuple[tuple[str, int], ...]
+    events: tuple[Event, ...]
+    finding: Finding
+    switches: int
+    steps: int
+    minimal: bool
+
+
+def count_switches(schedule: tuple[tuple[str, int], ...]) -> int:
+    """Count the places where the next step belongs to another task."""
+    return sum(a[0] != b[0] for a, b in zip(schedule, schedule[1:], strict=False))
