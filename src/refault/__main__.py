@@ -1,0 +1,6 @@
+"""``python -m refault``."""
+
+from refault.cli import main
+
+if __name__ == "__main__":
+    main()

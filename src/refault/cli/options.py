@@ -1,0 +1,97 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+KEEP = ".refault"
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class Size(click.ParamType):
+    """An amount of memory: ``4G``, ``512M``, or bytes."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the number of bytes."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.I)
+        size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+        if size <= 0:
+            self.fail(f"{value!r} is not an amount of memory, such as 4G or 512M", param, ctx)
+        return size
+
+
+def limit_options(command: F) -> F:
+    """Add the limits of a search; they reach ``Scenario.check`` under its own names."""
+    for option in (
+        click.option("--no-reduction", is_flag=True, help="Explore without any reduction."),
+        click.option(
+            "--time",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="Stop after this time (300).",
+        ),
+        click.option("--max-memory", type=Size(), help="Stop at this much memory (4G)."),
+        click.option(
+            "--max-states",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Stop after this many states (50 million).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def limits(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the limit options say, leaving out what is not given."""
+    given = {key: options[key] for key in ("max_states", "max_memory", "time")}
+    chosen = {key: value for key, value in given.items() if value is not None}
+    return chosen | ({"reduce": False} if options["no_reduction"] else {})
+
+
+def keep_options(command: F) -> F:
+    """Add where counterexamples are kept; the value is None if they are not."""
+    command = click.option(
+        "--no-keep", "keep", flag_value="", help="Do not keep counterexamples."
+    )(command)
+    return click.option(
+        "--keep",
+        default=KEEP,
+        metavar="DIR",
+        help=f"Keep counterexamples in this folder ({KEEP}).",
+    )(command)
+
+
+variant_option = click.option(
+    "--variant",
+    metavar="VARIANT",
+    help="Patches on the base model, such as 'with NAME, without NAME'.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+plain_option = click.option("--plain", is_flag=True, help="Never show progress.")
+
+
+def text_options(command: F) -> F:
+    """Add how diagrams are written."""
+    command = click.option(
+        "--width",
+        type=click.IntRange(min=40),
+        default=76,
+        show_default=True,
+        help="Longest line of a diagram.",
+    )(command)
+    return click.option(
+        "--prefix",
+        default="",
+        help="Put this before each line: ' * ' for a C comment, '> ' for a quote.",
+    )(command)

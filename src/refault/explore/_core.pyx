@@ -1,0 +1,945 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The native core: searches over ints, knows neither cells nor tasks by name.
+
+A state is ``val`` (an interned value per cell) and ``loc`` (a behaviour-table node per task). A node
+names the cell that its task operates on next; its entry for the cell's present value gives the new
+value, the next node, and the change of the fingerprint. A *step* of a task follows entries until
+it reaches a node that does not continue an atomic block; a blocked entry on the way undoes it all.
+
+The fingerprint of a state is the exclusive or of one mixed word per slot, so a step changes it
+by a constant that the entry holds: the fingerprint of a successor is known before the successor
+is built, its line of the table is fetched ahead, and most steps, which lead to states already
+known, cost one load and one exclusive or. The search keeps one state and an undo log.
+
+Whatever is missing in a table is asked of ``filler.fill(node, value)`` with the GIL held; all
+the rest runs without it.
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+cdef extern from *:
+    """
+    #define refault_prefetch(p) __builtin_prefetch((p), 0, 1)
+    static inline unsigned long long refault_mix(unsigned long long x) {
+        x ^= x >> 32; x *= 0xd6e8feb86659fd93ULL;
+        x ^= x >> 32; x *= 0xd6e8feb86659fd93ULL;
+        x ^= x >> 32; return x;
+    }
+    """
+    void refault_prefetch(const void *p) noexcept nogil
+    uint64_t refault_mix(uint64_t x) noexcept nogil
+
+cdef enum:
+    MISSING = -1
+    BLOCKED = -2
+
+    NODE_DONE = -1
+    NODE_CHOOSE = -2
+    NODE_FAIL = -3
+
+    STEP_BLOCKED = 0
+    STEP_OK = 1
+    STEP_MISSING = 2
+    STEP_FAIL = 3
+
+    MODE_FULL = 0
+    MODE_SOLO = 1
+
+    # A chain of states expanded for one task only is stored at the latest after so many.
+    CHAIN = 256
+
+COMPLETE, LIMIT_STATES, LIMIT_MEMORY, LIMIT_TIME, RESTART, INTERRUPTED = range(6)
+
+
+cdef struct Entry:
+    int32_t newv      # new value of the cell, MISSING or BLOCKED
+    int32_t next      # next node, or ~node where that node continues the atomic block
+    uint64_t delta    # change of the fingerprint
+
+
+cdef struct Node:
+    Entry *entries
+    int32_t size      # allocated entries
+    int32_t cell      # cell index, or NODE_*
+    int32_t task
+    int32_t arg       # NODE_CHOOSE: number of options; NODE_FAIL: finding
+    int32_t solo      # this operation commutes with all that other tasks may do meanwhile
+    int32_t pad
+
+
+cdef struct Undo:
+    int32_t slot      # cell index, or ~task
+    int32_t old
+
+
+cdef struct Frame:
+    uint64_t fp
+    uint64_t place    # where the state stands in the table (reduced search, stored states)
+    int64_t undo      # length of the undo log when the state was entered
+    int32_t task      # next task to try
+    int32_t choice
+    int32_t chain     # solo states since the last stored one
+    int16_t came_task
+    int16_t came_choice
+    uint8_t mode
+    uint8_t enabled
+    uint8_t stored
+    uint8_t pad
+
+
+cdef struct Probe:
+    int32_t *children # per value: node >= 0, finding as -(f + 3), nothing found -2, MISSING
+    int32_t size
+    int32_t slot      # cell index, or ~task
+
+
+cdef struct Visit:
+    int32_t parent
+    int16_t task
+    int16_t choice
+    int32_t link      # next in the same bucket
+    int32_t steps
+
+
+cdef double monotonic() noexcept nogil:
+    cdef timespec ts
+    clock_gettime(CLOCK_MONOTONIC, &ts)
+    return ts.tv_sec + ts.tv_nsec * 1e-9
+
+
+cdef class Core:
+    """Tables and searches of one program with ``cells`` cells and ``tasks`` tasks."""
+
+    cdef readonly int ncell, ntask
+    cdef object filler
+    cdef Node *nodes
+    cdef readonly int nnode
+    cdef int node_capacity
+    cdef int32_t *val
+    cdef int32_t *loc
+    cdef int32_t *root
+    cdef uint8_t *watched
+    cdef Undo *undo
+    cdef int64_t nundo, undo_capacity
+    cdef Frame *frames
+    cdef int64_t depth, frame_capacity
+    cdef uint64_t *table
+    cdef uint64_t table_mask
+    cdef readonly uint64_t states
+    cdef readonly uint64_t transitions, terminals
+    cdef readonly int64_t deepest
+    cdef readonly uint64_t misses
+    cdef Probe *probes
+    cdef int nprobe, probe_capacity
+    cdef int32_t *invariants
+    cdef int ninvariant
+    cdef int32_t terminal_probe
+    cdef int32_t miss_node, miss_value, fail
+    cdef bint touched
+    cdef readonly dict counts          # finding -> how often
+    cdef readonly dict paths           # finding -> list of (task, choice)
+    cdef object terminal_sink
+    cdef uint64_t max_states, max_memory
+    cdef double deadline
+    cdef object tick
+    cdef readonly bint withdrawn
+
+    def __cinit__(self, int cells, int tasks, filler):
+        self.ncell = cells
+        self.ntask = tasks
+        self.filler = filler
+        self.val = <int32_t *> calloc(cells + 1, sizeof(int32_t))
+        self.loc = <int32_t *> calloc(tasks + 1, sizeof(int32_t))
+        self.root = <int32_t *> calloc(cells + tasks + 1, sizeof(int32_t))
+        self.watched = <uint8_t *> calloc(cells + 1, 1)
+        self.invariants = NULL
+        self.ninvariant = 0
+        self.terminal_probe = -1
+        self.counts = {}
+        self.paths = {}
+        if not (self.val and self.loc and self.root and self.watched):
+            raise MemoryError
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.nnode):
+            free(self.nodes[i].entries)
+        for i in range(self.nprobe):
+            free(self.probes[i].children)
+        free(self.nodes)
+        free(self.probes)
+        free(self.val)
+        free(self.loc)
+        free(self.root)
+        free(self.watched)
+        free(self.undo)
+        free(self.frames)
+        free(self.table)
+        free(self.invariants)
+
+    # ---- tables, filled from Python ------------------------------------------------------------
+
+    def add_node(self, int task, int cell, int arg):
+        """Add a node of ``task``; ``cell`` is a cell index or one of -1 done, -2 choose, -3 fail."""
+        cdef Node *n
+        if self.nnode == self.node_capacity:
+            self.node_capacity = max(256, 2 * self.node_capacity)
+            n = <Node *> realloc(self.nodes, self.node_capacity * sizeof(Node))
+            if n == NULL:
+                raise MemoryError
+            self.nodes = n
+        n = &self.nodes[self.nnode]
+        memset(n, 0, sizeof(Node))
+        n.task = task
+        n.cell = cell
+        n.arg = arg
+        n.solo = cell == NODE_CHOOSE
+        self.nnode += 1
+        return self.nnode - 1
+
+    def set_solo(self, int node, bint solo):
+        """Say whether the operation of ``node`` commutes with all that others may do meanwhile."""
+        self.nodes[node].solo = solo
+
+    def withdraw(self):
+        """An assumption behind a ``set_solo(node, True)`` broke: the running search must restart."""
+        self.withdrawn = True
+
+    cdef Entry *entry(self, int node, int value) except NULL:
+        cdef Node *n = &self.nodes[node]
+        cdef int size, i
+        cdef Entry *e
+        if value >= n.size:
+            size = max(4, n.size)
+            while size <= value:
+                size *= 2
+            e = <Entry *> realloc(n.entries, size * sizeof(Entry))
+            if e == NULL:
+                raise MemoryError
+            for i in range(n.size, size):
+                e[i].newv = MISSING
+            n.entries = e
+            n.size = size
+        return &n.entries[value]
+
+    def set_entry(self, int node, int value, int newv, int next, bint cont):
+        """Node ``node`` at ``value`` of its cell: the cell becomes ``newv``, the task goes to ``next``."""
+        cdef Entry *e = self.entry(node, value)
+        cdef Node *n = &self.nodes[node]
+        cdef uint64_t d = self.zl(n.task, node) ^ self.zl(n.task, next)
+        if n.cell >= 0:
+            d ^= self.zv(n.cell, value) ^ self.zv(n.cell, newv)
+        e.newv = newv
+        e.next = ~next if cont else next
+        e.delta = d
+
+    def set_blocked(self, int node, int value):
+        """Node ``node`` cannot operate while its cell has ``value``."""
+        self.entry(node, value).newv = BLOCKED
+
+    def set_root(self, values, locations):
+        """The initial state."""
+        cdef int i
+        for i in range(self.ncell):
+            self.root[i] = values[i]
+        for i in range(self.ntask):
+            self.root[self.ncell + i] = locations[i]
+
+    def add_probe(self, int slot):
+        """Add a node of a predicate's decision tree that asks for ``slot`` (a cell, or ~task)."""
+        cdef Probe *p
+        if self.nprobe == self.probe_capacity:
+            self.probe_capacity = max(64, 2 * self.probe_capacity)
+            p = <Probe *> realloc(self.probes, self.probe_capacity * sizeof(Probe))
+            if p == NULL:
+                raise MemoryError
+            self.probes = p
+        p = &self.probes[self.nprobe]
+        p.children = NULL
+        p.size = 0
+        p.slot = slot
+        self.nprobe += 1
+        return self.nprobe - 1
+
+    def set_probe(self, int probe, int value, int child):
+        """The answer ``value`` leads to the probe ``child``, or to a leaf (see ``Probe``)."""
+        cdef Probe *p = &self.probes[probe]
+        cdef int size, i
+        cdef int32_t *c
+        if value >= p.size:
+            size = max(4, p.size)
+            while size <= value:
+                size *= 2
+            c = <int32_t *> realloc(p.children, size * sizeof(int32_t))
+            if c == NULL:
+                raise MemoryError
+            for i in range(p.size, size):
+                c[i] = MISSING
+            p.children = c
+            p.size = size
+        p.children[value] = child
+
+    def set_terminal(self, int probe):
+        """The decision tree asked in terminal states."""
+        self.terminal_probe = probe
+
+    def set_invariants(self, probes):
+        """The decision trees asked in every state."""
+        cdef int i
+        free(self.invariants)
+        self.ninvariant = len(probes)
+        self.invariants = <int32_t *> malloc((self.ninvariant + 1) * sizeof(int32_t))
+        for i in range(self.ninvariant):
+            self.invariants[i] = probes[i]
+
+    def watch(self, int cell):
+        """An invariant reads ``cell``."""
+        self.watched[cell] = 1
+
+    def value(self, int slot):
+        """The present value of a cell, or the node of ``~task``."""
+        return self.val[slot] if slot >= 0 else self.loc[~slot]
+
+    # ---- state ---------------------------------------------------------------------------------
+
+    cdef inline uint64_t zv(self, int cell, int value) noexcept nogil:
+        return refault_mix((<uint64_t> (cell + 1) << 32) ^ <uint64_t> value) & ~(<uint64_t> 1)
+
+    cdef inline uint64_t zl(self, int task, int node) noexcept nogil:
+        return refault_mix((<uint64_t> (task + 1) << 48) ^ <uint64_t> node) & ~(<uint64_t> 1)
+
+    cdef uint64_t reset(self) noexcept nogil:
+        cdef int i
+        cdef uint64_t fp = 0
+        memcpy(self.val, self.root, self.ncell * sizeof(int32_t))
+        memcpy(self.loc, self.root + self.ncell, self.ntask * sizeof(int32_t))
+        for i in range(self.ncell):
+            fp ^= self.zv(i, self.val[i])
+        for i in range(self.ntask):
+            fp ^= self.zl(i, self.loc[i])
+        self.nundo = 0
+        return fp
+
+    cdef inline int log(self, int32_t slot, int32_t old) except -1 nogil:
+        cdef Undo *u
+        if self.nundo == self.undo_capacity:
+            self.undo_capacity = 1024 if self.undo_capacity == 0 else 2 * self.undo_capacity
+            u = <Undo *> realloc(self.undo, self.undo_capacity * sizeof(Undo))
+            if u == NULL:
+                with gil:
+                    raise MemoryError
+            self.undo = u
+        self.undo[self.nundo].slot = slot
+        self.undo[self.nundo].old = old
+        self.nundo += 1
+        return 0
+
+    cdef inline void undo_to(self, int64_t mark) noexcept nogil:
+        cdef Undo *u
+        while self.nundo > mark:
+            self.nundo -= 1
+            u = &self.undo[self.nundo]
+            if u.slot >= 0:
+                self.val[u.slot] = u.old
+            else:
+                self.loc[~u.slot] = u.old
+
+    cdef inline int options(self, int t) noexcept nogil:
+        """How many outcomes the next step of task ``t`` may have (0: it is done)."""
+        cdef Node *n = &self.nodes[self.loc[t]]
+        if n.cell >= 0:
+            return 1
+        if n.cell == NODE_CHOOSE:
+            return n.arg
+        return 0
+
+    cdef int step(self, int t, int choice, uint64_t *fp, bint *solo) except -1 nogil:
+        """Do one step of task ``t``; on success ``fp`` is the new fingerprint.
+
+        ``solo`` tells whether every operation of the step is flagged so.
+        """
+        cdef int64_t mark = self.nundo
+        cdef int32_t here = self.loc[t], v
+        cdef Node *n
+        cdef Entry *e
+        cdef uint64_t f = fp[0]
+        solo[0] = True
+        self.touched = False
+        self.log(~t, here)
+        while True:
+            n = &self.nodes[here]
+            if n.cell >= 0:
+                v = self.val[n.cell]
+            elif n.cell == NODE_CHOOSE:
+                v = choice
+            else:
+                self.undo_to(mark)
+                return STEP_BLOCKED
+            if v >= n.size or n.entries[v].newv == MISSING:
+                self.undo_to(mark)
+                self.miss_node = here
+                self.miss_value = v
+                return STEP_MISSING
+            e = &n.entries[v]
+            if e.newv == BLOCKED:
+                self.undo_to(mark)
+                return STEP_BLOCKED
+            solo[0] = solo[0] and n.solo
+            if n.cell >= 0 and e.newv != v:
+                self.log(n.cell, v)
+                self.val[n.cell] = e.newv
+                self.touched = self.touched or self.watched[n.cell]
+            f ^= e.delta
+            if e.next >= 0:
+                here = e.next
+                break
+            here = ~e.next
+        self.loc[t] = here
+        fp[0] = f
+        if self.nodes[here].cell == NODE_FAIL:
+            self.fail = self.nodes[here].arg
+            return STEP_FAIL
+        return STEP_OK
+
+    cdef int fill(self) except -1 with gil:
+        self.misses += 1
+        self.filler.fill(self.miss_node, self.miss_value)
+        return 0
+
+    cdef int ask(self, int probe) except -100 nogil:
+        """Walk a decision tree: the finding, or -2."""
+        cdef int32_t v, child
+        while True:
+            v = self.slot(self.probes[probe].slot)
+            if v >= self.probes[probe].size or self.probes[probe].children[v] == MISSING:
+                with gil:
+                    self.filler.fill_probe(probe, v)
+                continue
+            child = self.probes[probe].children[v]
+            if child >= 0:
+                probe = child
+            elif child == -2:
+                return -2
+            else:
+                return -(child + 3)
+
+    cdef inline int32_t slot(self, int32_t s) noexcept nogil:
+        return self.val[s] if s >= 0 else self.loc[~s]
+
+    # ---- fingerprint table ---------------------------------------------------------------------
+
+    cdef int table_reset(self, uint64_t size) except -1:
+        free(self.table)
+        self.table = <uint64_t *> calloc(size, sizeof(uint64_t))
+        if self.table == NULL:
+            raise MemoryError
+        self.table_mask = size - 1
+        return 0
+
+    cdef inline uint64_t find(self, uint64_t fp) noexcept nogil:
+        """The place of ``fp`` or the free place where it belongs."""
+        cdef uint64_t i = (fp >> 1) & self.table_mask
+        while self.table[i] and (self.table[i] & ~(<uint64_t> 1)) != fp:
+            i = (i + 1) & self.table_mask
+        return i
+
+    cdef int grow(self) except -1 nogil:
+        """Double the table. Returns 0, or LIMIT_MEMORY where the limit forbids it."""
+        cdef uint64_t size = 2 * (self.table_mask + 1), i, j
+        cdef uint64_t *fresh
+        cdef uint64_t *old = self.table
+        cdef uint64_t mask = self.table_mask
+        if (size + size / 2) * 8 > self.max_memory:
+            return 2
+        fresh = <uint64_t *> calloc(size, sizeof(uint64_t))
+        if fresh == NULL:
+            return 2
+        self.table = fresh
+        self.table_mask = size - 1
+        for i in range(mask + 1):
+            if old[i]:
+                self.table[self.find(old[i] & ~(<uint64_t> 1))] = old[i]
+        free(old)
+        for j in range(self.depth + 1):
+            if self.frames[j].stored:
+                self.frames[j].place = self.find(self.frames[j].fp)
+        return 0
+
+    # ---- exhaustive search ---------------------------------------------------------------------
+
+    cdef int push(self, uint64_t fp, int64_t undo, int task, int choice) except -1 nogil:
+        cdef Frame *f
+        if self.depth + 1 == self.frame_capacity:
+            self.frame_capacity = 1024 if self.frame_capacity == 0 else 2 * self.frame_capacity
+            f = <Frame *> realloc(self.frames, self.frame_capacity * sizeof(Frame))
+            if f == NULL:
+                with gil:
+                    raise MemoryError
+            self.frames = f
+        self.depth += 1
+        if self.depth > self.deepest:
+            self.deepest = self.depth
+        f = &self.frames[self.depth]
+        memset(f, 0, sizeof(Frame))
+        f.fp = fp
+        f.undo = undo
+        f.came_task = task
+        f.came_choice = choice
+        return 0
+
+    cdef int store(self, Frame *f) noexcept nogil:
+        """Put the state of the top frame into the table. 1: it was known; 2: and is on the stack."""
+        cdef uint64_t i = self.find(f.fp)
+        if self.table[i]:
+            return 1 + (self.table[i] & 1)
+        self.table[i] = f.fp | 1
+        self.states += 1
+        f.place = i
+        f.stored = 1
+        return 0
+
+    cdef int pick_solo(self) except -2 nogil:
+        """A task whose next step commutes with all that others may do, or -1."""
+        cdef int t, code
+        cdef Node *n
+        cdef bint solo
+        cdef uint64_t fp
+        cdef int64_t mark = self.nundo
+        for t in range(self.ntask):
+            n = &self.nodes[self.loc[t]]
+            if not n.solo:
+                continue
+            if n.cell == NODE_CHOOSE:
+                return t
+            while True:
+                fp = 0
+                code = self.step(t, 0, &fp, &solo)
+                self.undo_to(mark)
+                if code != STEP_MISSING:
+                    break
+                self.fill()
+            if code == STEP_OK and solo:
+                return t
+        return -1
+
+    cdef void prefetch(self, uint64_t fp) noexcept nogil:
+        cdef int t
+        cdef Node *n
+        cdef int32_t v
+        for t in range(self.ntask):
+            n = &self.nodes[self.loc[t]]
+            if n.cell >= 0:
+                v = self.val[n.cell]
+                if v < n.size and n.entries[v].newv >= 0:
+                    refault_prefetch(&self.table[((fp ^ n.entries[v].delta) >> 1) & self.table_mask])
+
+    cdef int known(self, int t, uint64_t fp) noexcept nogil:
+        """Plain search only: the successor by task ``t`` is one entry away and already stored."""
+        cdef Node *n = &self.nodes[self.loc[t]]
+        cdef Entry *e
+        cdef int32_t v
+        if n.cell < 0:
+            return 0
+        v = self.val[n.cell]
+        if v >= n.size:
+            return 0
+        e = &n.entries[v]
+        if e.newv < 0 or e.next < 0:
+            return 0
+        return self.table[self.find(fp ^ e.delta)] != 0
+
+    cdef int enter(self, bint reduce, int chain) except -1 nogil:
+        """Decide how the state of the top frame is expanded; 0 to expand it, else as ``store``."""
+        cdef Frame *f = &self.frames[self.depth]
+        cdef int t = -1, code, i
+        cdef bint touched = self.touched or self.depth == 0
+        if reduce and chain < CHAIN:
+            t = self.pick_solo()
+            f = &self.frames[self.depth]
+        if t >= 0:
+            f.mode = MODE_SOLO
+            f.task = t
+            f.chain = chain + 1
+        else:
+            code = self.store(f)
+            if code:
+                return code
+            self.prefetch(f.fp)
+        if self.ninvariant and touched:
+            for i in range(self.ninvariant):
+                code = self.ask(self.invariants[i])
+                if code >= 0:
+                    self.report(code, False)
+                    return 3
+        return 0
+
+    cdef int report(self, int finding, bint failed_step) except -1 with gil:
+        """Count a finding; keep the schedule to the first of its kind."""
+        cdef int64_t i
+        self.counts[finding] = self.counts.get(finding, 0) + 1
+        if finding not in self.paths:
+            path = [(self.frames[i].came_task, self.frames[i].came_choice)
+                    for i in range(1, self.depth + 1)]
+            if failed_step:
+                path.append((self.frames[self.depth].task, self.frames[self.depth].choice))
+            self.paths[finding] = path
+        return 0
+
+    cdef int terminal(self) except -1 nogil:
+        cdef int finding
+        self.terminals += 1
+        if self.terminal_sink is not None:
+            with gil:
+                self.terminal_sink([self.val[i] for i in range(self.ncell)],
+                                   [self.loc[i] for i in range(self.ntask)])
+        if self.terminal_probe >= 0:
+            finding = self.ask(self.terminal_probe)
+            if finding >= 0:
+                self.report(finding, False)
+        return 0
+
+    cdef void pop(self) noexcept nogil:
+        cdef Frame *f = &self.frames[self.depth]
+        if f.stored:
+            self.table[f.place] &= ~(<uint64_t> 1)
+        self.undo_to(f.undo)
+        self.depth -= 1
+
+    cdef int bounds(self) except -1 with gil:
+        """Time, memory and signals; called now and then. 0 or a LIMIT_* code."""
+        if self.tick is not None:
+            self.tick(self.states, self.transitions, self.depth)
+        PyErr_CheckSignals()
+        if monotonic() > self.deadline:
+            return 3
+        if (self.table_mask + 1) * 8 + self.frame_capacity * sizeof(Frame) > self.max_memory:
+            return 2
+        return 0
+
+    def search(self, *, bint reduce, uint64_t max_states, uint64_t max_memory, double seconds,
+               terminal_sink=None, tick=None):
+        """Visit every state. Returns COMPLETE, LIMIT_* or RESTART (an assumption broke)."""
+        cdef int code
+        self.max_states = max_states
+        self.max_memory = max_memory
+        self.deadline = monotonic() + seconds
+        self.terminal_sink = terminal_sink
+        self.tick = tick
+        self.withdrawn = False
+        self.counts = {}
+        self.paths = {}
+        self.states = self.transitions = self.terminals = 0
+        self.deepest = 0
+        self.depth = -1
+        self.table_reset(1 << 14)
+        with nogil:
+            code = self.visit_all(reduce)
+        return code
+
+    cdef int visit_all(self, bint reduce) except -1 nogil:
+        cdef Frame *f
+        cdef uint64_t fp = self.reset(), ticks = 0
+        cdef int code, t
+        cdef int64_t mark
+        cdef bint solo
+        self.push(fp, 0, -1, 0)
+        if self.enter(reduce, 0):
+            return 0
+        while self.depth >= 0:
+            if reduce and self.withdrawn:
+                return 4
+            f = &self.frames[self.depth]
+            t = f.task
+            if t >= self.ntask or f.choice >= self.options(t):
+                if t < self.ntask and f.mode == MODE_FULL:
+                    f.task += 1
+                    f.choice = 0
+                    continue
+                if not f.enabled and f.mode == MODE_FULL:
+                    self.terminal()
+                self.pop()
+                continue
+            if not reduce and self.known(t, f.fp):
+                self.transitions += 1
+                f.enabled = 1
+                f.choice += 1
+                continue
+            mark = self.nundo
+            fp = f.fp
+            code = self.step(t, f.choice, &fp, &solo)
+            if code == STEP_MISSING:
+                self.fill()
+                continue
+            if code == STEP_BLOCKED:
+                f.choice += 1
+                continue
+            f.enabled = 1
+            self.transitions += 1
+            ticks += 1
+            if ticks >= 65536:
+                ticks = 0
+                code = self.bounds()
+                if code:
+                    return code
+                code = STEP_FAIL if self.nodes[self.loc[t]].cell == NODE_FAIL else STEP_OK
+            if code == STEP_FAIL:
+                self.undo_to(mark)
+                if f.mode == MODE_SOLO:
+                    if self.widen():
+                        continue
+                self.report(self.fail, True)
+                self.frames[self.depth].choice += 1
+                continue
+            self.push(fp, mark, t, f.choice)
+            code = self.enter(reduce, self.frames[self.depth - 1].chain)
+            f = &self.frames[self.depth - 1]
+            if code:
+                self.pop()
+                if code == 2 and f.mode == MODE_SOLO:
+                    self.widen()
+                    continue
+            elif self.frames[self.depth].stored:
+                if self.states >= self.max_states:
+                    return 1
+                if self.states * 10 > (self.table_mask + 1) * 6:
+                    code = self.grow()
+                    if code:
+                        return code
+            f.choice += 1
+        return 0
+
+    cdef int widen(self) except -1 nogil:
+        """Expand the top frame, so far expanded for one task only, fully. 0: it is known already."""
+        cdef Frame *f = &self.frames[self.depth]
+        f.mode = MODE_FULL
+        f.chain = 0
+        if not f.stored and self.store(f):
+            f.task = self.ntask
+            f.enabled = 1
+            return 1
+        f.task = 0
+        f.choice = 0
+        return 1
+
+    # ---- fewest context switches ---------------------------------------------------------------
+
+    def shortest(self, wanted, *, kinds, uint64_t max_states, uint64_t max_memory, double seconds):
+        """For each of ``kinds``, find the schedule with the fewest context switches.
+
+        Among those, one with the fewest steps. ``wanted.get`` maps a finding to its kind. The search
+        ends when each kind has been met, and returns (kind -> (finding, path), code).
+        """
+        return Shortest(self, wanted, kinds).run(max_states, max_memory, seconds)
+
+    def replay_values(self, path):
+        """Follow ``path`` from the initial state; the list of enabled tasks after it (for tests)."""
+        cdef uint64_t fp = self.reset()
+        cdef bint solo
+        for task, choice in path:
+            while True:
+                code = self.step(task, choice, &fp, &solo)
+                if code != STEP_MISSING:
+                    break
+                self.fill()
+            if code == STEP_BLOCKED:
+                return None
+        return fp
+
+
+cdef class Shortest:
+    """Search ordered by (context switches, steps) over (state, task that ran last)."""
+
+    cdef Core core
+    cdef object wanted
+    cdef dict found
+    cdef set kinds
+    cdef Visit *visits
+    cdef int32_t nvisit, capacity
+    cdef uint64_t *seen
+    cdef uint64_t mask, nseen
+    cdef int32_t *now              # bucket per step count: visits of this many switches
+    cdef int32_t *later            # the same, one switch more
+    cdef int32_t nbucket
+    cdef int16_t *path
+    cdef int32_t path_capacity
+
+    def __cinit__(self, Core core, wanted, kinds):
+        self.core = core
+        self.wanted = wanted
+        self.kinds = set(kinds)
+        self.found = {}
+
+    def __dealloc__(self):
+        free(self.visits)
+        free(self.seen)
+        free(self.now)
+        free(self.later)
+        free(self.path)
+
+    cdef int add(self, int32_t parent, int task, int choice, int32_t steps, bint switched) except -1:
+        cdef Visit *v
+        cdef int32_t *b
+        cdef int32_t size, i
+        if self.nvisit == self.capacity:
+            self.capacity = max(4096, 2 * self.capacity)
+            v = <Visit *> realloc(self.visits, <size_t> self.capacity * sizeof(Visit))
+            if v == NULL:
+                raise MemoryError
+            self.visits = v
+        if steps >= self.nbucket:
+            size = max(1024, 2 * self.nbucket)
+            b = <int32_t *> realloc(self.now, size * sizeof(int32_t))
+            if b == NULL:
+                raise MemoryError
+            self.now = b
+            b = <int32_t *> realloc(self.later, size * sizeof(int32_t))
+            if b == NULL:
+                raise MemoryError
+            self.later = b
+            for i in range(self.nbucket, size):
+                self.now[i] = self.later[i] = -1
+            self.nbucket = size
+        v = &self.visits[self.nvisit]
+        v.parent = parent
+        v.task = task
+        v.choice = choice
+        v.steps = steps
+        b = self.later if switched else self.now
+        v.link = b[steps]
+        b[steps] = self.nvisit
+        self.nvisit += 1
+        return 0
+
+    cdef int first_time(self, uint64_t key) except -1:
+        cdef uint64_t size, i, j
+        cdef uint64_t *old
+        if (self.nseen + 1) * 10 > (self.mask + 1) * 6:
+            old = self.seen
+            size = self.mask + 1
+            self.seen = <uint64_t *> calloc(2 * size, sizeof(uint64_t))
+            if self.seen == NULL:
+                raise MemoryError
+            self.mask = 2 * size - 1
+            for i in range(size):
+                if old[i]:
+                    j = old[i] & self.mask
+                    while self.seen[j]:
+                        j = (j + 1) & self.mask
+                    self.seen[j] = old[i]
+            free(old)
+        j = key & self.mask
+        while self.seen[j]:
+            if self.seen[j] == key:
+                return 0
+            j = (j + 1) & self.mask
+        self.seen[j] = key
+        self.nseen += 1
+        return 1
+
+    cdef uint64_t rebuild(self, int32_t visit, int *last, bint *failed) except? 0:
+        """Put the core into the state of ``visit``; returns its fingerprint."""
+        cdef int32_t n = self.visits[visit].steps, v = visit, i
+        cdef uint64_t fp
+        cdef bint solo
+        cdef int code = STEP_OK
+        if n * 2 > self.path_capacity:
+            self.path_capacity = 4 * n + 64
+            self.path = <int16_t *> realloc(self.path, self.path_capacity * sizeof(int16_t))
+            if self.path == NULL:
+                raise MemoryError
+        for i in range(n - 1, -1, -1):
+            self.path[2 * i] = self.visits[v].task
+            self.path[2 * i + 1] = self.visits[v].choice
+            v = self.visits[v].parent
+        fp = self.core.reset()
+        for i in range(n):
+            code = self.core.step(self.path[2 * i], self.path[2 * i + 1], &fp, &solo)
+        last[0] = self.path[2 * n - 2] if n else -1
+        failed[0] = code == STEP_FAIL
+        return fp
+
+    cdef int meet(self, int finding, int32_t steps) except -1:
+        kind = self.wanted.get(finding)
+        if kind in self.kinds and kind not in self.found:
+            self.found[kind] = (finding, [(self.path[2 * i], self.path[2 * i + 1])
+                                          for i in range(steps)])
+        return len(self.found) == len(self.kinds)
+
+    cdef int expand(self, int32_t visit) except -1:
+        """Visit one state; 1 when every wanted kind has been met."""
+        cdef int last = -1, t, c, code, i
+        cdef bint failed = False, enabled = False, solo
+        cdef Core core = self.core
+        cdef uint64_t fp, g
+        cdef int64_t mark
+        cdef int32_t steps = self.visits[visit].steps
+        fp = self.rebuild(visit, &last, &failed)
+        if failed:
+            return self.meet(core.fail, steps)
+        if not self.first_time((fp ^ refault_mix(<uint64_t> (last + 2))) | 1):
+            return 0
+        for i in range(core.ninvariant):
+            code = core.ask(core.invariants[i])
+            if code >= 0:
+                return self.meet(code, steps)
+        mark = core.nundo
+        for t in range(core.ntask):
+            for c in range(core.options(t)):
+                while True:
+                    g = fp
+                    code = core.step(t, c, &g, &solo)
+                    core.undo_to(mark)
+                    if code != STEP_MISSING:
+                        break
+                    core.fill()
+                if code != STEP_BLOCKED:
+                    enabled = True
+                    self.add(visit, t, c, steps + 1, last >= 0 and t != last)
+        if not enabled and core.terminal_probe >= 0:
+            code = core.ask(core.terminal_probe)
+            if code >= 0:
+                return self.meet(code, steps)
+        return 0
+
+    def run(self, uint64_t max_states, uint64_t max_memory, double seconds):
+        cdef int32_t steps, v, lowest
+        cdef int32_t *swap
+        cdef double deadline = monotonic() + seconds
+        cdef uint64_t count = 0
+        cdef bint any_left
+        self.seen = <uint64_t *> calloc(1 << 12, sizeof(uint64_t))
+        self.mask = (1 << 12) - 1
+        self.add(-1, -1, 0, 0, False)
+        while True:
+            steps = 0
+            while steps < self.nbucket:
+                v = self.now[steps]
+                if v < 0:
+                    steps += 1
+                    continue
+                self.now[steps] = self.visits[v].link
+                if self.expand(v):
+                    return self.found, COMPLETE
+                count += 1
+                if count % 1024 == 0:
+                    PyErr_CheckSignals()
+                    if monotonic() > deadline:
+                        return self.found, LIMIT_TIME
+                    if self.nseen > max_states:
+                        return self.found, LIMIT_STATES
+                    if (self.capacity * sizeof(Visit) + self.mask * 12) > max_memory:
+                        return self.found, LIMIT_MEMORY
+            any_left = False
+            for steps in range(self.nbucket):
+                if self.later[steps] >= 0:
+                    any_left = True
+                    break
+            if not any_left:
+                return self.found, COMPLETE
+            swap = self.now
+            self.now = self.later
+            self.later = swap

@@ -1,0 +1,108 @@
+"""Cells: the only place where tasks share anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from .errors import ModelError
+from .operation import BLOCKED, Op, function_key, typed
+from .runtime import perform
+from .where import caller_place, describe
+
+if TYPE_CHECKING:
+    from .program import Program
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Mode = Literal["x", "r"]
+Holders = Callable[[Any], Mapping[str, Mode]]
+
+
+def _read(old: T) -> tuple[T, T]:
+    return old, old
+
+
+def _write(_old: T, new: T) -> tuple[T, None]:
+    return new, None
+
+
+def _wait(old: Any, pred: Callable[..., bool], *args: Any) -> Any:
+    return (old, old) if pred(old, *args) else BLOCKED
+
+
+def _cas(old: T, expected: T, new: T) -> tuple[T, bool]:
+    return (new, True) if old == expected else (old, False)
+
+
+class Cell(Generic[T]):
+    """A shared variable whose immutable, hashable values are interned to small ints.
+
+    Each method is one visible operation: the scheduler may run any other task before it, and none
+    during it. ``holders`` makes the cell a lock: it tells from the value who holds it, ``"x"`` alone
+    or ``"r"`` with other readers. The explorer uses that to see which accesses a lock protects.
+    """
+
+    def __init__(self, program: Program, index: int, name: str, initial: T, holders: Holders | None):
+        self.program = program
+        self.index = index
+        self.name = name
+        self.holders = holders
+        self.values: list[T] = []
+        self._ids: dict[Any, int] = {}
+        self._ops: dict[Any, Op] = {}
+        self.intern(initial)
+
+    def __repr__(self) -> str:
+        return f"<cell {self.name}>"
+
+    def intern(self, value: T) -> int:
+        """The small int that stands for ``value``."""
+        try:
+            key = typed(value)
+            found = self._ids.get(key)
+        except TypeError:
+            raise ModelError(
+                f"{caller_place()}: cell {self.name} was given {describe(value)}, "
+                "which is not hashable",
+                "use an immutable value: int, str, Enum, tuple, frozenset, NamedTuple",
+            ) from None
+        if found is None:
+            found = self._ids[key] = len(self.values)
+            self.values.append(value)
+        return found
+
+    def op(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...]) -> Op:
+        """The operation ``fn(value, *args)``; the same object whenever it is the same operation."""
+        try:
+            key = (function_key(fn), tuple(map(typed, args)))
+            found = self._ops.get(key)
+        except TypeError:
+            raise ModelError(
+                f"{caller_place()}: an argument of {name} on {self.name} is not hashable",
+                "pass ints, strings, tuples or frozen objects to an operation",
+            ) from None
+        if found is None:
+            found = self._ops[key] = Op(self.program.next_op(), self, name, fn, args)
+        return found
+
+    def read(self) -> T:
+        """Read the cell."""
+        return perform(self.op("read", _read, ()))  # type: ignore[no-any-return]
+
+    def write(self, value: T) -> None:
+        """Write the cell."""
+        perform(self.op("write", _write, (value,)))
+
+    def update(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """``fn(old, *args) -> (new, result)`` as one operation; ``BLOCKED`` to wait."""
+        return perform(self.op(getattr(fn, "__name__", "update").strip("_"), fn, args))
+
+    def wait(self, pred: Callable[..., bool], *args: Any) -> T:
+        """Wait until ``pred(value, *args)``; return that value."""
+        return perform(self.op("wait", _wait, (pred, *args)))  # type: ignore[no-any-return]
+
+    def cas(self, expected: T, new: T) -> bool:
+        """Compare and exchange: whether the cell had the value ``expected`` and now has ``new``."""
+        return perform(self.op("cas", _cas, (expected, new)))  # type: ignore[no-any-return]

@@ -1,0 +1,122 @@
+"""A closed concurrent program: cells, tasks, and what must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from .cell import Cell, Holders
+from .errors import ModelError
+from .operation import Op
+from .trace import Finding
+from .where import code_place, is_generator
+
+T = TypeVar("T")
+
+
+class View(Protocol):
+    """A state, as predicates see it."""
+
+    def __getitem__(self, cell: Cell[T], /) -> T:
+        """The value of a cell."""
+
+    def done(self, task: str, /) -> bool:
+        """Whether the task has returned."""
+
+    def blocked(self) -> list[str]:
+        """The tasks that have not returned, in order of their creation."""
+
+    def pending(self, task: str, /) -> Op | None:
+        """The operation that the task would do next; ``None`` if it has returned."""
+
+
+class Task(NamedTuple):
+    """A task runs ``fn(*args)``; a daemon may be left waiting at the end."""
+
+    index: int
+    name: str
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    daemon: bool
+
+
+class Invariant(NamedTuple):
+    """What must hold in every state; the predicate returns ``None`` or what is wrong."""
+
+    name: str
+    predicate: Callable[[View], Any]
+
+
+AtEnd = Callable[[View], Finding | None]
+
+
+class Program:
+    """Cells, tasks, invariants and the judgement of terminal states.
+
+    Built by a function ``build(program)``; a build must be repeatable, for replay builds anew.
+    ``context`` is free for the layers above.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self.cells: list[Cell[Any]] = []
+        self.tasks: list[Task] = []
+        self.invariants: list[Invariant] = []
+        self.context: dict[str, Any] = {}
+        self._names: set[str] = set()
+        self._at_end: AtEnd | None = None
+        self._ops = 0
+
+    def _unique(self, name: str) -> str:
+        if name in self._names:
+            raise ModelError(f"two cells or tasks are called {name!r}", "give each a name of its own")
+        self._names.add(name)
+        return name
+
+    def cell(self, name: str, initial: T, *, holders: Holders | None = None) -> Cell[T]:
+        """Add a shared variable; see ``Cell``."""
+        cell = Cell(self, len(self.cells), self._unique(name), initial, holders)
+        self.cells.append(cell)
+        return cell
+
+    def task(self, name: str, fn: Callable[..., Any], *args: Any, daemon: bool = False) -> Task:
+        """Add a task that runs ``fn(*args)``."""
+        if is_generator(fn):
+            raise ModelError(
+                f"{code_place(fn)}: task {name!r} is a generator or coroutine",
+                "write a task as a plain function",
+            )
+        task = Task(len(self.tasks), self._unique(name), fn, args, daemon)
+        self.tasks.append(task)
+        return task
+
+    def invariant(self, name: str, predicate: Callable[[View], Any]) -> None:
+        """State what must hold in every state.
+
+        The predicate may read cells only. It returns ``None`` or ``True`` where the invariant holds,
+        ``False`` or a message where it does not.
+        """
+        self.invariants.append(Invariant(name, predicate))
+
+    def at_end(self, judge: AtEnd) -> None:
+        """Give the judgement of terminal states, in place of "nobody but daemons may be left"."""
+        self._at_end = judge
+
+    def judge(self, view: View) -> Finding | None:
+        """The finding of a terminal state, if any."""
+        if self._at_end is not None:
+            return self._at_end(view)
+        left = [n for n in view.blocked() if not self.task_named(n).daemon]
+        if not left:
+            return None
+        waits = tuple(f"{n} waits at {view.pending(n)}" for n in left)
+        return Finding("deadlock", f"{', '.join(left)} wait for ever", waits)
+
+    def task_named(self, name: str) -> Task:
+        """The task called ``name``."""
+        return next(t for t in self.tasks if t.name == name)
+
+    def next_op(self) -> int:
+        """A fresh number for an operation."""
+        self._ops += 1
+        return self._ops - 1

@@ -1,0 +1,149 @@
+"""A task as a greenlet: runs until it asks for an operation, goes on with the result."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Hashable
+from types import CodeType
+from typing import Any, NamedTuple
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from . import runtime
+from .errors import ModelError, Violation
+from .operation import Op
+from .program import Program, Task
+from .trace import Finding
+from .where import assertion, caller_place, model_frame, short
+
+
+class Request(NamedTuple):
+    """What a suspended task wants: an operation, or a choice between ``options``.
+
+    ``cont`` tells that it goes on with an atomic block, so that nobody may run before it.
+    """
+
+    op: Op | None
+    options: tuple[Any, ...]
+    cont: bool
+
+
+class Finished(NamedTuple):
+    """The task returned."""
+
+
+FINISHED = Finished()
+Stop = Request | Finished | Finding
+Place = tuple[CodeType, int]
+
+
+def place_text(place: Place | None) -> str:
+    """``file:line (function)``."""
+    if place is None:
+        return "the model"
+    code, line = place
+    return f"{short(code.co_filename)}:{line} ({code.co_qualname})"
+
+
+class Runner:
+    """Drives one run of one task; subclasses say what is remembered of it."""
+
+    def __init__(self, program: Program, task: Task) -> None:
+        self.program = program
+        self.task = task
+        self.task_name = task.name
+        self.feeding = False
+        self.place: Place | None = None
+        self._atomic = 0
+        self._opened = False
+        self._dying = False
+        self._greenlet = greenlet(self._main)
+
+    @property
+    def atomic(self) -> int:
+        """Depth of nested atomic blocks."""
+        return self._atomic
+
+    @atomic.setter
+    def atomic(self, depth: int) -> None:
+        self._atomic = depth
+        if depth == 0:
+            self._opened = False
+
+    def resume(self, value: Any = None) -> Stop:
+        """Go on with the result of the last request, up to the next one or to the end."""
+        outer, runtime.current = runtime.current, self
+        try:
+            return self._greenlet.switch(value)  # type: ignore[no-any-return]
+        finally:
+            runtime.current = outer
+
+    def kill(self) -> None:
+        """Unwind a suspended run; whatever its clean-up code asks for is refused."""
+        if not self._greenlet or self._greenlet.dead:
+            return
+        self._dying = True
+        outer, runtime.current = runtime.current, self
+        try:
+            self._greenlet.throw(GreenletExit)
+        finally:
+            runtime.current = outer
+
+    def _main(self, _value: Any = None) -> Stop:
+        try:
+            self.task.fn(*self.task.args)
+        except Violation as v:
+            return Finding(v.kind, v.message)
+        except AssertionError as e:
+            return assertion(e)
+        except (ModelError, GreenletExit):
+            raise
+        except Exception as e:
+            raise self._crash(e) from e
+        return FINISHED
+
+    def _crash(self, error: Exception) -> ModelError:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return ModelError(
+            f"{short(frame.filename)}:{frame.lineno} ({frame.name}): task {self.task_name!r} "
+            f"raised {type(error).__name__}: {error}",
+            "mend the model, or raise Violation where this is the finding",
+        )
+
+    def _ask(self, op: Op | None, options: tuple[Any, ...]) -> Any:
+        if self._dying:
+            raise GreenletExit
+        if self is not runtime.current or getcurrent() is not self._greenlet:
+            raise ModelError(f"{caller_place()}: an operation of a task that is not running", "")
+        if not self.feeding:
+            frame = model_frame(sys._getframe(2))
+            self.place = None if frame is None else (frame.f_code, frame.f_lineno)
+        cont = self._opened
+        self._opened = self._atomic > 0
+        parent = self._greenlet.parent
+        assert parent is not None
+        return parent.switch(Request(op, options, cont))
+
+    def perform(self, op: Op) -> Any:
+        """See ``runtime.perform``."""
+        return self._ask(op, ())
+
+    def choose(self, options: tuple[Any, ...]) -> Any:
+        """See ``runtime.choose``."""
+        return self._ask(None, options)
+
+    def restart(self, site: Hashable, state: tuple[Any, ...]) -> None:
+        """See ``runtime.restart``."""
+
+    def enter(self, name: str) -> None:
+        """A scope begins."""
+
+    def leave(self, name: str, result: Any) -> None:
+        """A scope returned ``result``."""
+
+    def abandon(self, name: str) -> None:
+        """A scope raised."""
+
+    def note(self, text: str) -> None:
+        """An observation of the model."""

@@ -1,0 +1,194 @@
+"""``check``: build, search, explain."""
+
+from __future__ import annotations
+
+import time as clock
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from . import _core
+from .errors import UserError
+from .predicate import Trees
+from .program import Program
+from .replay import replay
+from .runner import Finished
+from .tables import MAX_HISTORY, Tables
+from .trace import Finding, Trace
+from .verdict import Evidence, Limits, Verdict, conclude
+
+Build = Callable[[Program], object]
+Progress = Callable[[int, int, int], object]
+Path = list[tuple[int, int]]
+
+
+class Search:
+    """One exploration of one program."""
+
+    def __init__(self, build: Build, *, max_history: int = MAX_HISTORY) -> None:
+        self.build = build
+        self.program = Program()
+        build(self.program)
+        if not self.program.tasks:
+            raise UserError("the program has no tasks", "add at least one task to explore")
+        self.tables = Tables(self.program, max_history=max_history)
+        self.trees = Trees(self.tables)
+        self.terminals: set[Any] = set()
+        self.restarts = 0
+
+    def run(
+        self, limits: Limits, *, reduce: bool, keep_terminals: bool, progress: Progress | None
+    ) -> int:
+        """Search until the assumptions of the reduction stand; returns a code of the core."""
+        deadline = clock.monotonic() + limits.time
+        while True:
+            self.terminals.clear()
+            code: int = self.tables.core.search(
+                reduce=reduce,
+                max_states=limits.max_states,
+                max_memory=limits.max_memory,
+                seconds=max(0.0, deadline - clock.monotonic()),
+                terminal_sink=self._keep if keep_terminals else None,
+                tick=progress,
+            )
+            if code != _core.RESTART:
+                return code
+            self.restarts += 1
+
+    def _keep(self, values: list[int], nodes: list[int]) -> None:
+        cells = tuple(
+            sorted((c.name, c.values[v]) for c, v in zip(self.program.cells, values, strict=True))
+        )
+        done = frozenset(
+            t.name
+            for t, n in zip(self.program.tasks, nodes, strict=True)
+            if isinstance(self.tables.nodes[n].request, Finished)
+        )
+        self.terminals.add((cells, done))
+
+    def evidence(self, seconds: float, *, reduce: bool, bounds: tuple[str, ...]) -> Evidence:
+        """What the last search has seen."""
+        core = self.tables.core
+        return Evidence(
+            states=core.states,
+            transitions=core.transitions,
+            terminals=core.terminals,
+            seconds=seconds,
+            depth=core.deepest,
+            reduction="lock discipline" if reduce else "none",
+            collision=core.states**2 / 2.0**64,
+            bounds=bounds,
+            local_states=len(self.tables.nodes),
+            table_misses=core.misses,
+            restarts=self.restarts,
+        )
+
+    def explain(self, limits: Limits) -> list[tuple[Finding, Trace]]:
+        """For each kind of finding, the schedule with the fewest context switches, replayed."""
+        core = self.tables.core
+        paths: dict[int, Path] = dict(core.paths)
+        found, code = core.shortest(
+            _ByKind(self.tables.findings),
+            max_states=limits.max_states,
+            max_memory=limits.max_memory,
+            seconds=limits.time,
+            kinds={self.tables.findings[n].kind for n in paths},
+        )
+        best: dict[str, tuple[int, Path, bool]] = {}
+        for number, path in paths.items():
+            kind = self.tables.findings[number].kind
+            if kind not in best or len(path) < len(best[kind][1]):
+                best[kind] = (number, path, False)
+        for kind, (number, path) in found.items():
+            best[kind] = (number, path, True)
+        traced = [self._trace(*b) for b in best.values()]
+        return sorted(traced, key=lambda ft: (not ft[1].minimal, ft[1].switches, ft[1].steps))
+
+    def _trace(self, number: int, path: Path, minimal: bool) -> tuple[Finding, Trace]:
+        finding = self.tables.findings[number]
+        names = [t.name for t in self.program.tasks]
+        schedule = [(names[t], c) for t, c in path]
+        return finding, replay(self.build, schedule, minimal=minimal, expect=finding.kind)
+
+    def counts(self) -> dict[str, int]:
+        """How often each kind was found."""
+        total: Counter[str] = Counter()
+        for number, n in self.tables.core.counts.items():
+            total[self.tables.findings[number].kind] += n
+        return dict(total)
+
+
+class _ByKind:
+    """Finding number to kind, for numbers that may still be added."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self._findings = findings
+
+    def get(self, number: int) -> str:
+        return self._findings[number].kind
+
+
+def check(
+    build: Build,
+    *,
+    reduce: bool = True,
+    max_states: int | None = None,
+    max_memory: int | None = None,
+    time: float | None = None,
+    max_history: int = MAX_HISTORY,
+    explain: bool = True,
+    keep_terminals: bool = False,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Explore every interleaving of the program that ``build`` makes.
+
+    ``reduce`` switches the learned lock discipline; ``explain`` the search for the counterexample with
+    the fewest context switches. ``max_states``, ``max_memory`` (bytes) and ``time`` (seconds) bound
+    the search; a search that meets a bound without a finding is *inconclusive*. ``progress`` is called
+    with (states, transitions, depth) now and then. Raises ``ModelError`` for a model that breaks
+    the rules; a ``KeyboardInterrupt`` makes the verdict *inconclusive*.
+    """
+    default = Limits()
+    limits = Limits(
+        default.max_states if max_states is None else max_states,
+        default.max_memory if max_memory is None else max_memory,
+        default.time if time is None else time,
+    )
+    began = clock.perf_counter()
+    search = Search(build, max_history=max_history)
+    interrupted = False
+    try:
+        code = search.run(limits, reduce=reduce, keep_terminals=keep_terminals, progress=progress)
+    except KeyboardInterrupt:
+        code, interrupted = _core.INTERRUPTED, True
+    seconds = clock.perf_counter() - began
+    reason = _reason(code, limits)
+    evidence = search.evidence(seconds, reduce=reduce, bounds=(reason,) if reason else ())
+    findings: list[tuple[Finding, Trace | None]] = []
+    try:
+        if search.tables.core.paths and explain and not interrupted:
+            findings = list(search.explain(limits))
+        else:
+            kinds = {search.tables.findings[n].kind: n for n in search.tables.core.paths}
+            findings = [(search.tables.findings[n], None) for n in kinds.values()]
+    finally:
+        search.tables.close()
+    return conclude(
+        complete=code == _core.COMPLETE,
+        reason=reason,
+        findings=tuple(findings),
+        evidence=evidence,
+        counts=search.counts(),
+        terminals=frozenset(search.terminals) if keep_terminals else None,
+    )
+
+
+def _reason(code: int, limits: Limits) -> str:
+    """Which bound ended the search, and what lifts it."""
+    return {
+        _core.COMPLETE: "",
+        _core.LIMIT_STATES: f"{limits.max_states} states stored: raise --max-states",
+        _core.LIMIT_MEMORY: f"{limits.max_memory >> 20} MiB used: raise --max-memory",
+        _core.LIMIT_TIME: f"{limits.time:g} s passed: raise --time",
+        _core.INTERRUPTED: "interrupted",
+    }[code]

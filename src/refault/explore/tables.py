@@ -1,0 +1,309 @@
+"""Behaviour tables: what each task does next, for every history of results that matters.
+
+A task is a deterministic function of the results that it has seen. So its *local state* is its
+history of results, and all that the search must know of a local state is the operation that comes
+next and, for each result, the local state after it. That is a *behaviour table*. Python code runs
+only where the table has no entry yet, once per distinct history of one task; the interleavings, of
+which there are exponentially more, are explored on ints alone (see ``_core``).
+
+**Folding.** Raw histories grow for ever. Three things fold them:
+
+* the end of a *scope* (a system call, an instruction, a traced kernel function) replaces what
+  happened inside by the value that was returned;
+* a *restart point* replaces what happened since its scope began by the values given to it, so a
+  server's event loop, a retried fault and a re-executed instruction are finite;
+* a task that returned is simply done.
+
+A folded history is interned to an int, the *fold*; local states (*nodes*) are in one-to-one
+correspondence with folds. The locks that the task holds are part of a fold, for the reduction
+reasons with them.
+
+**Soundness of folding.** Nothing checks that the code after a fold depends only on what the fold
+keeps; it is the rule for model code that it does (no mutable state outside cells and locals, locals
+that live across a loop named in ``restart``). What is checked: when a second history arrives at a known
+fold, the operation that it asks for must be the recorded one. If not, the model keeps *hidden
+state*, and the error names both places. A difference that shows only later is found when a run
+that arrived by the second history is the one that is extended, which is not always; the verdicts
+of a model with hidden state that never shows as a different next operation are worthless, and
+nothing here can tell.
+
+**Re-execution.** To extend the table at a node, a greenlet must stand there. The one that found the node is
+parked (up to ``PARKED`` of them) and simply goes on; otherwise the task is run anew and fed
+the recorded results. Each request on the way must equal the recorded one, or the model is
+nondeterministic.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
+from ._core import Core
+from .discipline import Discipline, Held
+from .errors import EndlessLoop, HiddenState, ModelError, Nondeterminism
+from .operation import Crashed, Done, Failed, Op, typed
+from .program import Program, Task
+from .runner import Finished, Place, Request, Runner, Stop, place_text
+from .runtime import check_hashable
+from .trace import Finding
+from .where import caller_place
+
+PARKED = 512
+MAX_HISTORY = 5000
+DONE, CHOOSE, FAIL = -1, -2, -3
+
+
+class Node(NamedTuple):
+    """A local state: what the task asks for there and how it was first reached."""
+
+    task: Task
+    request: Stop
+    fold: int
+    held: Held
+    place: Place | None
+    parent: int
+    result: Any
+
+
+class Folds:
+    """Interns folded histories."""
+
+    def __init__(self) -> None:
+        self._ids: dict[Hashable, int] = {}
+
+    def __call__(self, *key: Hashable) -> int:
+        """The int that stands for ``key``."""
+        return self._ids.setdefault(key, len(self._ids))
+
+
+class FoldingRunner(Runner):
+    """A run that knows its fold."""
+
+    def __init__(self, program: Program, task: Task, folds: Folds, limit: int) -> None:
+        super().__init__(program, task)
+        self._folds = folds
+        self._limit = limit
+        self._scopes: list[tuple[int, int]] = []
+        self._length = 0
+        self.held: Held = frozenset()
+        self.fold = self._base = folds("start", task.index)
+
+    def go_on(self, result: Any, held: Held) -> Stop:
+        """Resume with a result, after which the task holds the locks ``held``."""
+        self.held = held
+        self.fold = self._folds("step", self.fold, typed(result))
+        self._grow()
+        return self.resume(result)
+
+    def _grow(self) -> None:
+        self._length += 1
+        if self._length > self._limit:
+            raise EndlessLoop(
+                f"{place_text(self.place)}: task {self.task_name!r} made {self._limit} operations "
+                "without returning from a scope or restarting",
+                "put restart(<locals that live across the loop>) at the head of the endless loop",
+            )
+
+    def restart(self, site: Hashable, state: tuple[Any, ...]) -> None:
+        """Fold everything since the enclosing scope began into ``state``."""
+        check_hashable(state, "the state given to restart()")
+        base = self._scopes[-1][0] if self._scopes else self._base
+        self.fold = self._folds("restart", base, site, tuple(map(typed, state)), self.held)
+        self._length = 0
+
+    def enter(self, name: str) -> None:
+        """Remember the fold to come back to."""
+        self._scopes.append((self.fold, self._length))
+
+    def leave(self, name: str, result: Any) -> None:
+        """Fold the scope into the value that it returned, where that is hashable."""
+        fold, length = self._scopes.pop()
+        try:
+            self.fold = self._folds("return", fold, typed(result), self.held)
+        except TypeError:
+            return
+        self._length = length
+        self._grow()
+
+    def abandon(self, name: str) -> None:
+        """Keep the history of a scope that raised."""
+        self._scopes.pop()
+
+
+class Tables:
+    """The behaviour tables of a program, kept in step with those of the native core."""
+
+    def __init__(self, program: Program, *, max_history: int = MAX_HISTORY) -> None:
+        self.program = program
+        self.core = Core(len(program.cells), len(program.tasks), self)
+        self.discipline = Discipline(program, self.core)
+        self.nodes: list[Node] = []
+        self.findings: list[Finding] = []
+        self.fill_probe: Any = None
+        self._max_history = max_history
+        self._folds = Folds()
+        self._by_fold: dict[int, int] = {}
+        self._successors: dict[tuple[int, Hashable], int] = {}
+        self._ends: dict[tuple[int, object], int] = {}
+        self._parked: OrderedDict[int, FoldingRunner] = OrderedDict()
+        self.core.set_root([0] * len(program.cells), [self._start(t) for t in program.tasks])
+        self.discipline.settle()
+
+    def fill(self, node: int, value: int) -> None:
+        """Complete the entry of ``node`` at the cell's value ``value`` (or for a choice)."""
+        at = self.nodes[node]
+        request = at.request
+        assert isinstance(request, Request)
+        if request.op is None:
+            after = self._successor(node, request.options[value], at.held)
+            self.core.set_entry(node, value, 0, after, self._continues(after))
+        else:
+            self._fill_op(node, at, request.op, value)
+        if self.discipline.settle():
+            self.core.withdraw()
+
+    def _fill_op(self, node: int, at: Node, op: Op, value: int) -> None:
+        outcome = op.outcome(value)
+        if outcome is None:
+            self.core.set_blocked(node, value)
+            return
+        if isinstance(outcome, Crashed):
+            raise op.crash(outcome.error)
+        if isinstance(outcome, Failed):
+            fail = self._end(at.task, outcome.finding)
+            self.core.set_entry(node, value, value, fail, False)
+            return
+        held = self.discipline.held_after(at.task, at.held, op, value, outcome.new)
+        after = self._successor(node, outcome.result, held)
+        self.core.set_entry(node, value, outcome.new, after, self._continues(after))
+
+    def _continues(self, node: int) -> bool:
+        request = self.nodes[node].request
+        return isinstance(request, Request) and request.cont
+
+    def _start(self, task: Task) -> int:
+        runner = FoldingRunner(self.program, task, self._folds, self._max_history)
+        return self._land(runner, runner.resume(), -1, None)
+
+    def _successor(self, node: int, result: Any, held: Held) -> int:
+        try:
+            key = (node, typed(result))
+            known = self._successors.get(key)
+        except TypeError:
+            check_hashable(result, "the result of an operation")
+            raise
+        if known is not None:
+            if self.nodes[known].parent == node:
+                self.discipline.reconcile(self.nodes[known].held, held)
+            return known
+        runner = self._parked.pop(node, None) or self._rebuild(node)
+        runner.feeding = False
+        after = self._land(runner, runner.go_on(result, held), node, result)
+        self._successors[key] = after
+        return after
+
+    def _land(self, runner: FoldingRunner, stop: Stop, parent: int, result: Any) -> int:
+        """The node where a run has come to a stop."""
+        if not isinstance(stop, Request):
+            return self._end(runner.task, stop)
+        known = self._by_fold.get(runner.fold)
+        if known is not None:
+            self._same_request(known, runner, stop)
+            runner.kill()
+            return known
+        node = Node(runner.task, stop, runner.fold, runner.held, runner.place, parent, result)
+        number = self._add(node)
+        self._by_fold[runner.fold] = number
+        self._park(number, runner)
+        return number
+
+    def _end(self, task: Task, stop: Finished | Finding) -> int:
+        key = (task.index, stop)
+        known = self._ends.get(key)
+        if known is None:
+            known = self._ends[key] = self._add(Node(task, stop, -1, frozenset(), None, -1, None))
+        return known
+
+    def _add(self, node: Node) -> int:
+        self.nodes.append(node)
+        request = node.request
+        if isinstance(request, Finding):
+            self.findings.append(request)
+            return self.core.add_node(node.task.index, FAIL, len(self.findings) - 1)
+        if isinstance(request, Finished):
+            return self.core.add_node(node.task.index, DONE, 0)
+        if request.op is None:
+            return self.core.add_node(node.task.index, CHOOSE, len(request.options))
+        number = self.core.add_node(node.task.index, request.op.cell.index, 0)
+        self.discipline.add(number, node.task, request.op, node.held)
+        return number
+
+    def _same_request(self, known: int, runner: FoldingRunner, now: Request) -> None:
+        before = self.nodes[known]
+        if before.request == now:
+            return
+        raise HiddenState(
+            f"task {runner.task_name!r} keeps hidden state: two histories meet in one local state, "
+            f"then one goes on with {self._what(before.request)} at {place_text(before.place)}, "
+            f"the other with {self._what(now)} at {place_text(runner.place)}",
+            "keep what lives across restart() in its arguments, what leaves a scope in its return "
+            "value, and all else in cells",
+        )
+
+    @staticmethod
+    def _what(request: Stop) -> str:
+        if isinstance(request, Request):
+            return str(request.op) if request.op else f"choose{request.options}"
+        return "its end"
+
+    def _park(self, node: int, runner: FoldingRunner) -> None:
+        self._parked[node] = runner
+        if len(self._parked) > PARKED:
+            self._parked.popitem(last=False)[1].kill()
+
+    def _rebuild(self, node: int) -> FoldingRunner:
+        """Run the task anew up to ``node``, along the history by which it was first reached."""
+        path = [node]
+        while self.nodes[path[-1]].parent >= 0:
+            path.append(self.nodes[path[-1]].parent)
+        path.reverse()
+        runner = FoldingRunner(
+            self.program, self.nodes[node].task, self._folds, self._max_history
+        )
+        runner.feeding = True
+        stop = runner.resume()
+        for before, after in zip(path, path[1:], strict=False):
+            self._same_again(runner, stop, before)
+            stop = runner.go_on(self.nodes[after].result, self.nodes[after].held)
+        self._same_again(runner, stop, node)
+        return runner
+
+    def _same_again(self, runner: FoldingRunner, stop: Stop, node: int) -> None:
+        recorded = self.nodes[node]
+        if stop == recorded.request and runner.fold == recorded.fold:
+            return
+        what = (
+            f"asked for {self._what(stop)} where it had asked for {self._what(recorded.request)}"
+            if stop != recorded.request
+            else "returned from a scope, or gave restart(), a value that is not equal to the first"
+        )
+        raise Nondeterminism(
+            f"{place_text(recorded.place)}: task {runner.task_name!r} is not deterministic: given "
+            f"the same results again, it {what}",
+            "use no clock, randomness, set order or state kept between runs; objects made while a "
+            "task runs must compare by value",
+        )
+
+    def close(self) -> None:
+        """Unwind the parked runs."""
+        while self._parked:
+            self._parked.popitem()[1].kill()
+
+
+def unknown_place() -> ModelError:
+    """An operation on a cell of another program."""
+    return ModelError(f"{caller_place()}: this cell belongs to another program", "")
+
+
+__all__ = ["Done", "Tables"]

@@ -1,0 +1,1 @@
+"""``include/uapi``: what user programs see."""

@@ -1,0 +1,54 @@
+"""Spinlocks (``kernel/locking/spinlock.c``).
+
+A lock is its owner. Spinning is being blocked: the model has no time, and a spinner changes
+nothing that others could see.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from refault.explore import BLOCKED, Violation, current_task
+from refault.linux.modelled import kernel_function
+
+if TYPE_CHECKING:
+    from refault.explore import Cell, Program
+
+
+def _holders(owner: str | None) -> dict[str, str]:
+    return {owner: "x"} if owner else {}
+
+
+class SpinLock:
+    """``spinlock_t``."""
+
+    def __init__(self, program: Program, name: str) -> None:
+        self.name = name
+        self.owner: Cell[str | None] = program.cell(f"{name}.lock", None, holders=_holders)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def _acquire(owner: str | None, task: str) -> tuple[str, None]:
+    if owner == task:
+        raise Violation("deadlock", f"{task} spins on a lock that it holds itself")
+    return BLOCKED if owner else (task, None)
+
+
+def _release(owner: str | None, task: str) -> tuple[None, None]:
+    if owner != task:
+        raise Violation("lock imbalance", f"{task} releases a spinlock of {owner or 'nobody'}")
+    return None, None
+
+
+@kernel_function("kernel/locking/spinlock.c", label=lambda lock: f"spin_lock({lock})")
+def spin_lock(lock: SpinLock) -> None:
+    """Take the lock."""
+    lock.owner.update(_acquire, current_task())
+
+
+@kernel_function("kernel/locking/spinlock.c", label=lambda lock: f"spin_unlock({lock})")
+def spin_unlock(lock: SpinLock) -> None:
+    """Give the lock back."""
+    lock.owner.update(_release, current_task())

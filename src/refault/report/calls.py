@@ -1,0 +1,157 @@
+"""The call tree of one task, and the decision which parts of it get a line.
+
+See ``story`` for the rules; this is where they are applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from refault.explore.trace import Event
+
+QUIET = "~"
+
+
+@dataclass(eq=False)
+class Call:
+    """A function activation, or the bottom of a task's stack (``name`` empty).
+
+    ``first`` and ``last`` number the runs in which it had events; ``closed`` says that it
+    returned.
+    """
+
+    task: str
+    name: str
+    step: int
+    first: int
+    last: int
+    caller: Call | None = None
+    items: list[Call | Deed] = field(default_factory=list)
+    closed: bool = False
+    noted: bool = False
+    worked: bool = False
+    shown: bool = False
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether the model asked for no line of its own."""
+        return not self.name or self.name.startswith(QUIET)
+
+    @property
+    def sealed(self) -> bool:
+        """Tell whether nothing inside can matter to a reader: one line says it all."""
+        return self.closed and self.first == self.last and not self.noted and not self.quiet
+
+
+@dataclass(eq=False)
+class Deed:
+    """An operation or a note, where it happened and in which run."""
+
+    event: Event
+    run: int
+    caller: Call
+    shown: bool = False
+
+
+def call_tree(task: str, runs: Sequence[Sequence[Event]]) -> Call:
+    """Fold the events of ``task`` into its call tree."""
+    bottom = top = Call(task, "", 0, 0, 0)
+    for number, run in enumerate(runs):
+        for event in run if run[0].task == task else ():
+            top.last = number
+            if event.kind == "enter":
+                call = Call(task, event.name, event.step, number, number, caller=top)
+                top.items.append(call)
+                top = call
+            elif event.kind == "exit":
+                top = _leave(top, event.name, number)
+            else:
+                top.items.append(Deed(event, number, top))
+                _mark(top, event)
+    return bottom
+
+
+def _leave(top: Call, name: str, run: int) -> Call:
+    """Return from ``name``, and from whatever it called that an exception cut short."""
+    while top.caller is not None:
+        top.last, top.closed = run, True
+        left, top = top.name, top.caller
+        if left == name:
+            break
+    return top
+
+
+def _mark(call: Call | None, event: Event) -> None:
+    """Record in a call and its callers that a note was made, or that a step was taken."""
+    while call is not None:
+        call.noted |= event.kind == "note"
+        call.worked = True
+        call = call.caller
+
+
+def decide(call: Call) -> None:
+    """Settle which calls, notes and operations below ``call`` have a line."""
+    earlier: Deed | None = None
+    for item in call.items:
+        if isinstance(item, Call):
+            item.shown = not item.quiet and (item.worked or not item.closed)
+            earlier = None
+            if not item.sealed:
+                decide(item)
+                earlier = _last_operation(item)
+        elif item.event.kind == "note":
+            item.shown = not item.event.name.startswith(QUIET)
+            if earlier is not None:
+                earlier.shown = False
+        else:
+            earlier = item
+            item.shown = _changed(item.event) and not _announced(item)
+
+
+def _last_operation(call: Call) -> Deed | None:
+    """Return the operation that ``call`` ends with, which a note of its caller may be about."""
+    last = call.items[-1] if call.items else None
+    if isinstance(last, Call):
+        return _last_operation(last)
+    return last if last is not None and last.event.kind == "op" else None
+
+
+def _announced(deed: Deed) -> bool:
+    """Tell whether a function around ``deed`` has its line in the same run."""
+    call: Call | None = deed.caller
+    while call is not None:
+        if call.shown and call.first == deed.run:
+            return True
+        call = call.caller
+    return False
+
+
+def _changed(event: Event) -> bool:
+    quiet = event.name.startswith(QUIET) or event.cell.startswith(QUIET)
+    return event.old != event.new and not quiet
+
+
+def fill_empty_runs(bottom: Call) -> None:
+    """Show the last operation of each run that would otherwise be empty."""
+    told: set[int] = set()
+    last: dict[int, Deed] = {}
+    for item in _within(bottom):
+        if isinstance(item, Call):
+            told |= {item.first} if item.shown else set()
+        elif item.shown:
+            told.add(item.run)
+        elif item.event.kind == "op" and not item.event.name.startswith(QUIET):
+            last[item.run] = item
+    for run in last.keys() - told:
+        last[run].shown = True
+
+
+def _within(call: Call) -> Iterator[Call | Deed]:
+    """Yield all below ``call`` that no one-line function swallows."""
+    for item in call.items:
+        yield item
+        if isinstance(item, Call) and not item.sealed:
+            yield from _within(item)

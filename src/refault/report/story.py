@@ -1,0 +1,142 @@
+"""From the events of a trace to the lines that tell it.
+
+A replay records everything: each function entered and left, each operation, each note. A reader
+wants the story that a maintainer draws by hand, which is far less. The rules, in the order in which
+they bite:
+
+* A name that starts with ``~`` is quiet: it has no line, what it calls moves out one level.
+* A function that ran from entry to return while no other task did anything, and in which the
+  model noted nothing, is one line. What it did inside cannot matter to anybody.
+* A finished function without an operation or a note is plumbing and has no line.
+* Nested functions of which each does nothing but call the next are cut short by ``...``.
+* Notes are always shown, in brackets.
+* An operation is shown only where nothing else tells of it: no function shown in the same run
+  contains it, no note was made on it, and it changed something. A run that would be empty shows its
+  last operation in any case: a context switch without a visible reason is a riddle.
+
+A *run* is a stretch in which one task moves and no other does. What a task did before its first
+step (entering its functions) belongs to the run of that step, because no other task could tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from .calls import Call, Deed, call_tree, decide, fill_empty_runs
+from .text import ascii_text, shorten
+
+if TYPE_CHECKING:
+    from refault.explore.trace import Event, Trace
+
+CHAIN = 5
+"""Nested functions that only call the next are cut short from this many on."""
+LONGEST_VALUE = 40
+
+
+class Line(NamedTuple):
+    """One line of the story: who, at which step, how deep in its shown calls, and the words."""
+
+    step: int
+    task: str
+    depth: int
+    text: str
+
+
+def tell(trace: Trace) -> list[list[Line]]:
+    """Return the shown lines of ``trace``, run by run; neighbouring runs have different tasks."""
+    runs = _runs(_at_first_step(trace.events))
+    told: list[tuple[int, Line]] = []
+    for task in acting(trace):
+        bottom = call_tree(task, runs)
+        decide(bottom)
+        fill_empty_runs(bottom)
+        told += _lines(bottom.items, 0)
+    told.sort(key=lambda entry: entry[0])
+    return [list(lines) for _, lines in groupby((line for _, line in told), lambda n: n.task)]
+
+
+def acting(trace: Trace) -> list[str]:
+    """Return the tasks that take at least one step, in the order of the program."""
+    movers = {task for task, _ in trace.schedule} or {e.task for e in trace.events}
+    return [task for task in trace.tasks if task in movers]
+
+
+def _at_first_step(events: Sequence[Event]) -> list[Event]:
+    """Move what each task did before its first operation to just before that operation."""
+    first: dict[str, int] = {}
+    for index, event in enumerate(events):
+        if event.kind == "op":
+            first.setdefault(event.task, index)
+    place = [max(index, first.get(e.task, index)) for index, e in enumerate(events)]
+    return [events[index] for index in sorted(range(len(events)), key=lambda i: (place[i], i))]
+
+
+def _runs(events: Sequence[Event]) -> list[list[Event]]:
+    return [list(run) for _, run in groupby(events, lambda event: event.task)]
+
+
+def _lines(items: Iterable[Call | Deed], depth: int) -> Iterator[tuple[int, Line]]:
+    """Yield the lines of ``items``, each with the number of its run."""
+    for item in items:
+        if isinstance(item, Deed):
+            if item.shown:
+                yield item.run, Line(item.event.step, item.event.task, depth, _words(item.event))
+        elif not item.shown:
+            yield from _lines(item.items, depth)
+        else:
+            yield from _call_lines(item, depth)
+
+
+def _call_lines(call: Call, depth: int) -> Iterator[tuple[int, Line]]:
+    yield call.first, Line(call.step, call.task, depth, _signature(call.name))
+    if call.sealed:
+        return
+    chain = _chain(call)
+    if len(chain) >= CHAIN:
+        yield call.first, Line(call.step, call.task, depth + 1, "...")
+        yield from _call_lines(chain[-2], depth + 1)
+    else:
+        yield from _lines(call.items, depth + 1)
+
+
+def _chain(call: Call) -> list[Call]:
+    """Follow the calls below ``call`` that do nothing but call the next, in the same run."""
+    chain = [call]
+    while not chain[-1].sealed:
+        told = list(_told(chain[-1]))
+        if len(told) != 1 or not isinstance(told[0], Call) or told[0].first != call.first:
+            break
+        chain.append(told[0])
+    return chain
+
+
+def _told(call: Call) -> Iterator[Call | Deed]:
+    """Yield what has a line directly below ``call``."""
+    for item in call.items:
+        if item.shown:
+            yield item
+        elif isinstance(item, Call):
+            yield from _told(item)
+
+
+def _signature(name: str) -> str:
+    """Write a function as kernel people do: ``schedule()``, but ``UFFDIO_COPY``."""
+    bare = name.isidentifier() and not name.isupper()
+    return ascii_text(f"{name}()" if bare else name)
+
+
+def _words(event: Event) -> str:
+    if event.kind == "note":
+        return f"[{ascii_text(event.name)}]"
+    operation, cell = event.name, event.cell
+    if operation == "write":
+        words = f"{cell} = {shorten(event.new, LONGEST_VALUE)}"
+    elif operation == "read":
+        words = f"read {cell}: {shorten(event.old, LONGEST_VALUE)}"
+    elif operation == "wait":
+        words = f"wait for {cell}"
+    else:
+        words = f"{operation}({cell})"
+    return ascii_text(words)
