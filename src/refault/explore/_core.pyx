@@ -52,6 +52,9 @@ cdef enum:
     # A chain of states expanded for one task only is stored at the latest after so many.
     CHAIN = 256
 
+    # So many violating terminal states at most guide the search for few context switches.
+    TARGETS = 1024
+
 COMPLETE, LIMIT_STATES, LIMIT_MEMORY, LIMIT_TIME, RESTART, INTERRUPTED = range(6)
 
 
@@ -143,6 +146,8 @@ cdef class Core:
     cdef readonly dict counts          # finding -> how often
     cdef readonly dict paths           # finding -> list of (task, choice)
     cdef object terminal_sink
+    cdef dict targets                  # finding -> bytes of the locations where it was found
+    cdef readonly bint targets_cut     # more than TARGETS of them
     cdef uint64_t max_states, max_memory
     cdef double deadline
     cdef object tick
@@ -161,6 +166,7 @@ cdef class Core:
         self.terminal_probe = -1
         self.counts = {}
         self.paths = {}
+        self.targets = {}
         if not (self.val and self.loc and self.root and self.watched):
             raise MemoryError
 
@@ -600,6 +606,16 @@ cdef class Core:
             finding = self.ask(self.terminal_probe)
             if finding >= 0:
                 self.report(finding, False)
+                self.aim(finding)
+        return 0
+
+    cdef int aim(self, int finding) except -1 with gil:
+        """Remember where the tasks stood at a violating terminal state."""
+        known = self.targets.setdefault(finding, [])
+        if len(known) < TARGETS:
+            known.append([self.loc[i] for i in range(self.ntask)])
+        else:
+            self.targets_cut = True
         return 0
 
     cdef void pop(self) noexcept nogil:
@@ -632,6 +648,8 @@ cdef class Core:
         self.withdrawn = False
         self.counts = {}
         self.paths = {}
+        self.targets = {}
+        self.targets_cut = False
         self.states = self.transitions = self.terminals = 0
         self.deepest = 0
         self.depth = -1
@@ -727,63 +745,102 @@ cdef class Core:
 
     # ---- fewest context switches ---------------------------------------------------------------
 
-    def shortest(self, wanted, *, kinds, uint64_t max_states, uint64_t max_memory, double seconds):
-        """For each of ``kinds``, find the schedule with the fewest context switches.
+    def shortest(self, wanted, kind, *, uint64_t max_states, uint64_t max_memory, double seconds):
+        """The schedule with the fewest context switches, then steps, to a finding of ``kind``.
 
-        Among those, one with the fewest steps. ``wanted.get`` maps a finding to its kind. The search
-        ends when each kind has been met, and returns (kind -> (finding, path), code).
+        ``wanted.get`` maps a finding to its kind. Returns (finding, path) or ``None``, and a code.
+        Call it after ``search``, whose violating terminal states guide it.
         """
-        return Shortest(self, wanted, kinds).run(max_states, max_memory, seconds)
-
-    def replay_values(self, path):
-        """Follow ``path`` from the initial state; the list of enabled tasks after it (for tests)."""
-        cdef uint64_t fp = self.reset()
-        cdef bint solo
-        for task, choice in path:
-            while True:
-                code = self.step(task, choice, &fp, &solo)
-                if code != STEP_MISSING:
-                    break
-                self.fill()
-            if code == STEP_BLOCKED:
-                return None
-        return fp
+        return Shortest(self, wanted, kind).run(max_states, max_memory, seconds)
 
 
 cdef class Shortest:
-    """Search ordered by (context switches, steps) over (state, task that ran last)."""
+    """A* over (state, task that ran last), ordered by (context switches, steps).
+
+    From a state, each task other than the last one that does not stand where a violating terminal
+    state has it must still be switched to: the least such number over the terminal states known is a
+    lower bound, and a consistent one, so the first finding met is the best. Findings that end a run
+    in mid-flight only tell that the failing task must be the last. The bound changes an estimate by at
+    most two per step, so three levels of buckets (by steps) are the whole queue.
+    """
 
     cdef Core core
-    cdef object wanted
-    cdef dict found
-    cdef set kinds
+    cdef object wanted, kind
     cdef Visit *visits
     cdef int32_t nvisit, capacity
     cdef uint64_t *seen
     cdef uint64_t mask, nseen
-    cdef int32_t *now              # bucket per step count: visits of this many switches
-    cdef int32_t *later            # the same, one switch more
+    cdef int32_t *levels[3]        # per level: bucket of visits per number of steps
     cdef int32_t nbucket
     cdef int16_t *path
     cdef int32_t path_capacity
+    cdef int32_t *targets
+    cdef int ntarget
+    cdef bint guided
+    cdef set failing               # tasks that can end in a finding of this kind
 
-    def __cinit__(self, Core core, wanted, kinds):
+    def __cinit__(self, Core core, wanted, kind):
+        cdef int i, j
         self.core = core
         self.wanted = wanted
-        self.kinds = set(kinds)
-        self.found = {}
+        self.kind = kind
+        goals = [g for f, gs in core.targets.items() if wanted.get(f) == kind for g in gs]
+        self.ntarget = len(goals)
+        self.targets = <int32_t *> malloc((self.ntarget * core.ntask + 1) * sizeof(int32_t))
+        if self.targets == NULL:
+            raise MemoryError
+        for i in range(self.ntarget):
+            for j in range(core.ntask):
+                self.targets[i * core.ntask + j] = goals[i][j]
+        self.failing = set()
+        self.guided = not core.targets_cut and self.only_tasks_end_in_it()
+
+    cdef bint only_tasks_end_in_it(self):
+        """Whether every finding of this kind is a known terminal state or the end of one task."""
+        cdef int i
+        ends = set()
+        for i in range(self.core.nnode):
+            if self.core.nodes[i].cell == NODE_FAIL:
+                ends.add(self.core.nodes[i].arg)
+                if self.wanted.get(self.core.nodes[i].arg) == self.kind:
+                    self.failing.add(self.core.nodes[i].task)
+        found = {f for f in self.core.counts if self.wanted.get(f) == self.kind}
+        return found <= (ends | set(self.core.targets))
 
     def __dealloc__(self):
+        cdef int i
         free(self.visits)
         free(self.seen)
-        free(self.now)
-        free(self.later)
+        for i in range(3):
+            free(self.levels[i])
         free(self.path)
+        free(self.targets)
 
-    cdef int add(self, int32_t parent, int task, int choice, int32_t steps, bint switched) except -1:
+    cdef int estimate(self, int last):
+        """A lower bound of the context switches from the core's state on."""
+        cdef int best = 1 << 20, i, t, n
+        cdef int32_t *goal
+        if not self.guided:
+            return 0
+        for task in self.failing:
+            best = min(best, 0 if task == last or last < 0 else 1)
+        for i in range(self.ntarget):
+            goal = self.targets + i * self.core.ntask
+            n = 0
+            for t in range(self.core.ntask):
+                n += t != last and goal[t] != self.core.loc[t]
+            if last < 0 and n:
+                n -= 1
+            if n < best:
+                best = n
+                if best == 0:
+                    break
+        return best
+
+    cdef int add(self, int32_t parent, int task, int choice, int32_t steps, int level) except -1:
         cdef Visit *v
         cdef int32_t *b
-        cdef int32_t size, i
+        cdef int32_t size, i, k
         if self.nvisit == self.capacity:
             self.capacity = max(4096, 2 * self.capacity)
             v = <Visit *> realloc(self.visits, <size_t> self.capacity * sizeof(Visit))
@@ -792,23 +849,20 @@ cdef class Shortest:
             self.visits = v
         if steps >= self.nbucket:
             size = max(1024, 2 * self.nbucket)
-            b = <int32_t *> realloc(self.now, size * sizeof(int32_t))
-            if b == NULL:
-                raise MemoryError
-            self.now = b
-            b = <int32_t *> realloc(self.later, size * sizeof(int32_t))
-            if b == NULL:
-                raise MemoryError
-            self.later = b
-            for i in range(self.nbucket, size):
-                self.now[i] = self.later[i] = -1
+            for k in range(3):
+                b = <int32_t *> realloc(self.levels[k], size * sizeof(int32_t))
+                if b == NULL:
+                    raise MemoryError
+                self.levels[k] = b
+                for i in range(self.nbucket, size):
+                    b[i] = -1
             self.nbucket = size
         v = &self.visits[self.nvisit]
         v.parent = parent
         v.task = task
         v.choice = choice
         v.steps = steps
-        b = self.later if switched else self.now
+        b = self.levels[level]
         v.link = b[steps]
         b[steps] = self.nvisit
         self.nvisit += 1
@@ -862,16 +916,14 @@ cdef class Shortest:
         failed[0] = code == STEP_FAIL
         return fp
 
-    cdef int meet(self, int finding, int32_t steps) except -1:
-        kind = self.wanted.get(finding)
-        if kind in self.kinds and kind not in self.found:
-            self.found[kind] = (finding, [(self.path[2 * i], self.path[2 * i + 1])
-                                          for i in range(steps)])
-        return len(self.found) == len(self.kinds)
+    cdef object met(self, int finding, int32_t steps):
+        if self.wanted.get(finding) != self.kind:
+            return None
+        return finding, [(self.path[2 * i], self.path[2 * i + 1]) for i in range(steps)]
 
-    cdef int expand(self, int32_t visit) except -1:
-        """Visit one state; 1 when every wanted kind has been met."""
-        cdef int last = -1, t, c, code, i
+    cdef object expand(self, int32_t visit, int level):
+        """Visit one state; the (finding, path) if it is what is wanted."""
+        cdef int last = -1, t, c, code, i, before, rise
         cdef bint failed = False, enabled = False, solo
         cdef Core core = self.core
         cdef uint64_t fp, g
@@ -879,67 +931,64 @@ cdef class Shortest:
         cdef int32_t steps = self.visits[visit].steps
         fp = self.rebuild(visit, &last, &failed)
         if failed:
-            return self.meet(core.fail, steps)
+            return self.met(core.fail, steps)
         if not self.first_time((fp ^ refault_mix(<uint64_t> (last + 2))) | 1):
-            return 0
+            return None
         for i in range(core.ninvariant):
             code = core.ask(core.invariants[i])
             if code >= 0:
-                return self.meet(code, steps)
+                return self.met(code, steps)
+        before = self.estimate(last)
         mark = core.nundo
         for t in range(core.ntask):
             for c in range(core.options(t)):
                 while True:
                     g = fp
                     code = core.step(t, c, &g, &solo)
-                    core.undo_to(mark)
                     if code != STEP_MISSING:
                         break
                     core.fill()
-                if code != STEP_BLOCKED:
-                    enabled = True
-                    self.add(visit, t, c, steps + 1, last >= 0 and t != last)
+                if code == STEP_BLOCKED:
+                    continue
+                enabled = True
+                rise = (last >= 0 and t != last) + self.estimate(t) - before
+                core.undo_to(mark)
+                self.add(visit, t, c, steps + 1, (level + max(rise, 0)) % 3)
         if not enabled and core.terminal_probe >= 0:
             code = core.ask(core.terminal_probe)
             if code >= 0:
-                return self.meet(code, steps)
-        return 0
+                return self.met(code, steps)
+        return None
 
     def run(self, uint64_t max_states, uint64_t max_memory, double seconds):
-        cdef int32_t steps, v, lowest
-        cdef int32_t *swap
+        cdef int32_t steps, v
+        cdef int level = 0, empty = 0
         cdef double deadline = monotonic() + seconds
         cdef uint64_t count = 0
-        cdef bint any_left
         self.seen = <uint64_t *> calloc(1 << 12, sizeof(uint64_t))
         self.mask = (1 << 12) - 1
-        self.add(-1, -1, 0, 0, False)
-        while True:
+        self.add(-1, -1, 0, 0, 0)
+        while empty < 3:
             steps = 0
             while steps < self.nbucket:
-                v = self.now[steps]
+                v = self.levels[level][steps]
                 if v < 0:
                     steps += 1
                     continue
-                self.now[steps] = self.visits[v].link
-                if self.expand(v):
-                    return self.found, COMPLETE
+                empty = 0
+                self.levels[level][steps] = self.visits[v].link
+                found = self.expand(v, level)
+                if found is not None:
+                    return found, COMPLETE
                 count += 1
                 if count % 1024 == 0:
                     PyErr_CheckSignals()
                     if monotonic() > deadline:
-                        return self.found, LIMIT_TIME
+                        return None, LIMIT_TIME
                     if self.nseen > max_states:
-                        return self.found, LIMIT_STATES
-                    if (self.capacity * sizeof(Visit) + self.mask * 12) > max_memory:
-                        return self.found, LIMIT_MEMORY
-            any_left = False
-            for steps in range(self.nbucket):
-                if self.later[steps] >= 0:
-                    any_left = True
-                    break
-            if not any_left:
-                return self.found, COMPLETE
-            swap = self.now
-            self.now = self.later
-            self.later = swap
+                        return None, LIMIT_STATES
+                    if self.capacity * sizeof(Visit) + self.mask * 12 > max_memory:
+                        return None, LIMIT_MEMORY
+            level = (level + 1) % 3
+            empty += 1
+        return None, COMPLETE

@@ -86,21 +86,22 @@ class Search:
     def explain(self, limits: Limits) -> list[tuple[Finding, Trace]]:
         """For each kind of finding, the schedule with the fewest context switches, replayed."""
         core = self.tables.core
-        paths: dict[int, Path] = dict(core.paths)
-        found, code = core.shortest(
-            _ByKind(self.tables.findings),
-            max_states=limits.max_states,
-            max_memory=limits.max_memory,
-            seconds=limits.time,
-            kinds={self.tables.findings[n].kind for n in paths},
-        )
+        findings = self.tables.findings
         best: dict[str, tuple[int, Path, bool]] = {}
-        for number, path in paths.items():
-            kind = self.tables.findings[number].kind
+        for number, path in core.paths.items():
+            kind = findings[number].kind
             if kind not in best or len(path) < len(best[kind][1]):
                 best[kind] = (number, path, False)
-        for kind, (number, path) in found.items():
-            best[kind] = (number, path, True)
+        for kind in best:
+            found, _code = core.shortest(
+                _ByKind(findings),
+                kind,
+                max_states=limits.max_states,
+                max_memory=limits.max_memory,
+                seconds=limits.time,
+            )
+            if found is not None:
+                best[kind] = (*found, True)
         traced = [self._trace(*b) for b in best.values()]
         return sorted(traced, key=lambda ft: (not ft[1].minimal, ft[1].switches, ft[1].steps))
 

@@ -77,6 +77,7 @@ class Verdict:
         self.reason = reason
         self.counts = counts
         self.terminals = terminals
+        self.about = ""
         self.render: Callable[[Trace], str] | None = None
 
     def __str__(self) -> str:

@@ -1,0 +1,133 @@
+"""What a scenario is: a story told as a function, a claim, and the verdicts expected of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from refault.explore import Program, Trace, UserError, Verdict, check
+from refault.explore import replay as replay_schedule
+from refault.linux import Kernel
+from refault.patches import canonical, resolve
+
+Story = Callable[[Kernel], object]
+Expected = str | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A story about the kernel that the explorer can judge.
+
+    ``expect`` maps a variant ("" is the base kernel, else ``with NAME`` and ``without NAME`` of
+    patches, separated by commas) to the expected verdict: ``holds``, or the kind of what is found,
+    or a tuple of kinds. ``claims`` are numbers in the catalogue of claims made in the mail threads.
+    """
+
+    id: str
+    story: Story
+    source: str
+    claims: tuple[str, ...]
+    expect: Mapping[str, Expected]
+    file: str
+    line: int
+
+    @property
+    def doc(self) -> str:
+        """The claim that the story tells, as prose."""
+        return inspect.getdoc(self.story) or ""
+
+    @property
+    def title(self) -> str:
+        """The first line of the claim."""
+        return self.doc.split("\n", 1)[0]
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants for which a verdict is expected."""
+        return tuple(self.expect)
+
+    def expected(self, variant: str = "") -> str:
+        """The expected verdict as text; ``holds`` where the scenario states none."""
+        want = {canonical(v): e for v, e in self.expect.items()}.get(canonical(variant), "holds")
+        return want if isinstance(want, str) else " + ".join(sorted(want))
+
+    def as_expected(self, verdict: Verdict, variant: str = "") -> bool:
+        """Whether exactly the expected kinds were found, or nothing where it should hold."""
+        if verdict.kind == "inconclusive":
+            return False
+        found = "holds" if verdict.kind == "holds" else " + ".join(sorted(verdict.kinds))
+        return found == self.expected(variant)
+
+    def build(self, variant: str = "") -> Callable[[Program], None]:
+        """The function that builds the story's program for a variant."""
+        patches = resolve(variant)
+
+        def build(program: Program) -> None:
+            kernel = Kernel(program, patches)
+            self.story(kernel)
+
+        return build
+
+    def check(self, variant: str = "", **limits: Any) -> Verdict:
+        """Explore every interleaving; ``limits`` as for ``refault.explore.check``."""
+        verdict = check(self.build(variant), **limits)
+        verdict.about = f"{self.id}{f' [{variant}]' if variant else ''}"
+        return verdict
+
+    def replay(
+        self, variant: str, schedule: Iterable[tuple[str, int]], *, expect: str | None = None
+    ) -> Trace:
+        """Run one schedule; raises ``ReplayDiverged`` where it does not fit."""
+        return replay_schedule(self.build(variant), schedule, expect=expect)
+
+
+def scenario(
+    *,
+    source: str,
+    expect: Mapping[str, Expected] | None = None,
+    claims: Iterable[str] = (),
+    id: str | None = None,
+) -> Callable[[Story], Scenario]:
+    """Make a scenario of a function that takes a ``Kernel``; its docstring is the claim."""
+
+    def make(story: Story) -> Scenario:
+        return from_function(
+            story, id=id, source=source, claims=tuple(claims), expect=expect or {"": "holds"}
+        )
+
+    return make
+
+
+def from_function(
+    story: Story,
+    *,
+    id: str | None = None,
+    source: str = "",
+    claims: tuple[str, ...] = (),
+    expect: Mapping[str, Expected] | None = None,
+) -> Scenario:
+    """The scenario told by ``story``; a clear error if it cannot take a kernel."""
+    code = story.__code__  # type: ignore[attr-defined]
+    name: str = story.__name__  # type: ignore[attr-defined]
+    required = [
+        p
+        for p in inspect.signature(story).parameters.values()
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    if len(required) != 1 or required[0].kind is inspect.Parameter.KEYWORD_ONLY:
+        raise UserError(
+            f"{code.co_filename}:{code.co_firstlineno}: scenario {name} must take one "
+            f"argument, the kernel; it takes {len(required)}",
+            f"define it as: def {name}(k): …",
+        )
+    return Scenario(
+        id=id or name.replace("_", "-"),
+        story=story,
+        source=source,
+        claims=claims,
+        expect=dict(expect or {"": "holds"}),
+        file=code.co_filename,
+        line=code.co_firstlineno,
+    )
