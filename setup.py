@@ -6,6 +6,8 @@ from setuptools import Extension, setup
 core = Extension(
     "refault.explore._core",
     ["src/refault/explore/_core.pyx"],
+    depends=["src/refault/explore/_core.h"],
+    include_dirs=["src/refault/explore"],
     extra_compile_args=["-O3", "-fno-strict-aliasing"],
 )
 

@@ -21,17 +21,10 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-cdef extern from *:
-    """
-    #define refault_prefetch(p) __builtin_prefetch((p), 0, 1)
-    static inline unsigned long long refault_mix(unsigned long long x) {
-        x ^= x >> 32; x *= 0xd6e8feb86659fd93ULL;
-        x ^= x >> 32; x *= 0xd6e8feb86659fd93ULL;
-        x ^= x >> 32; return x;
-    }
-    """
+cdef extern from "_core.h":
     void refault_prefetch(const void *p) noexcept nogil
     uint64_t refault_mix(uint64_t x) noexcept nogil
+    uint64_t *refault_words(size_t words) noexcept nogil
 
 cdef enum:
     MISSING = -1
@@ -45,6 +38,7 @@ cdef enum:
     STEP_OK = 1
     STEP_MISSING = 2
     STEP_FAIL = 3
+    STEP_KNOWN = 4
 
     MODE_FULL = 0
     MODE_SOLO = 1
@@ -81,7 +75,6 @@ cdef struct Undo:
 
 cdef struct Frame:
     uint64_t fp
-    uint64_t place    # where the state stands in the table (reduced search, stored states)
     int64_t undo      # length of the undo log when the state was entered
     int32_t task      # next task to try
     int32_t choice
@@ -313,10 +306,10 @@ cdef class Core:
     # ---- state ---------------------------------------------------------------------------------
 
     cdef inline uint64_t zv(self, int cell, int value) noexcept nogil:
-        return refault_mix((<uint64_t> (cell + 1) << 32) ^ <uint64_t> value) & ~(<uint64_t> 1)
+        return refault_mix((<uint64_t> (cell + 1) << 32) ^ <uint64_t> value) 
 
     cdef inline uint64_t zl(self, int task, int node) noexcept nogil:
-        return refault_mix((<uint64_t> (task + 1) << 48) ^ <uint64_t> node) & ~(<uint64_t> 1)
+        return refault_mix((<uint64_t> (task + 1) << 48) ^ <uint64_t> node) 
 
     cdef uint64_t reset(self) noexcept nogil:
         cdef int i
@@ -440,7 +433,7 @@ cdef class Core:
 
     cdef int table_reset(self, uint64_t size) except -1:
         free(self.table)
-        self.table = <uint64_t *> calloc(size, sizeof(uint64_t))
+        self.table = refault_words(size)
         if self.table == NULL:
             raise MemoryError
         self.table_mask = size - 1
@@ -448,31 +441,28 @@ cdef class Core:
 
     cdef inline uint64_t find(self, uint64_t fp) noexcept nogil:
         """The place of ``fp`` or the free place where it belongs."""
-        cdef uint64_t i = (fp >> 1) & self.table_mask
-        while self.table[i] and (self.table[i] & ~(<uint64_t> 1)) != fp:
+        cdef uint64_t i = fp & self.table_mask
+        while self.table[i] and self.table[i] != fp:
             i = (i + 1) & self.table_mask
         return i
 
     cdef int grow(self) except -1 nogil:
         """Double the table. Returns 0, or LIMIT_MEMORY where the limit forbids it."""
-        cdef uint64_t size = 2 * (self.table_mask + 1), i, j
+        cdef uint64_t size = 2 * (self.table_mask + 1), i
         cdef uint64_t *fresh
         cdef uint64_t *old = self.table
         cdef uint64_t mask = self.table_mask
         if (size + size / 2) * 8 > self.max_memory:
             return 2
-        fresh = <uint64_t *> calloc(size, sizeof(uint64_t))
+        fresh = refault_words(size)
         if fresh == NULL:
             return 2
         self.table = fresh
         self.table_mask = size - 1
         for i in range(mask + 1):
             if old[i]:
-                self.table[self.find(old[i] & ~(<uint64_t> 1))] = old[i]
+                self.table[self.find(old[i])] = old[i]
         free(old)
-        for j in range(self.depth + 1):
-            if self.frames[j].stored:
-                self.frames[j].place = self.find(self.frames[j].fp)
         return 0
 
     # ---- exhaustive search ---------------------------------------------------------------------
@@ -497,16 +487,15 @@ cdef class Core:
         f.came_choice = choice
         return 0
 
-    cdef int store(self, Frame *f) noexcept nogil:
-        """Put the state of the top frame into the table. 1: it was known; 2: and is on the stack."""
+    cdef bint store(self, Frame *f) noexcept nogil:
+        """Put the state of the top frame into the table; false if it is there already."""
         cdef uint64_t i = self.find(f.fp)
         if self.table[i]:
-            return 1 + (self.table[i] & 1)
-        self.table[i] = f.fp | 1
+            return False
+        self.table[i] = f.fp
         self.states += 1
-        f.place = i
         f.stored = 1
-        return 0
+        return True
 
     cdef int pick_solo(self) except -2 nogil:
         """A task whose next step commutes with all that others may do, or -1."""
@@ -541,27 +530,37 @@ cdef class Core:
             if n.cell >= 0:
                 v = self.val[n.cell]
                 if v < n.size and n.entries[v].newv >= 0:
-                    refault_prefetch(&self.table[((fp ^ n.entries[v].delta) >> 1) & self.table_mask])
+                    refault_prefetch(&self.table[(fp ^ n.entries[v].delta) & self.table_mask])
 
-    cdef int known(self, int t, uint64_t fp) noexcept nogil:
-        """Plain search only: the successor by task ``t`` is one entry away and already stored."""
+    cdef inline int peek(self, int t, uint64_t fp, bint look_up) noexcept nogil:
+        """What can be told of the step of task ``t`` from one entry, without taking it.
+
+        STEP_BLOCKED, or STEP_KNOWN if ``look_up`` finds its outcome stored, else STEP_OK: take it.
+        """
         cdef Node *n = &self.nodes[self.loc[t]]
         cdef Entry *e
         cdef int32_t v
         if n.cell < 0:
-            return 0
+            return STEP_OK
         v = self.val[n.cell]
         if v >= n.size:
-            return 0
+            return STEP_OK
         e = &n.entries[v]
-        if e.newv < 0 or e.next < 0:
-            return 0
-        return self.table[self.find(fp ^ e.delta)] != 0
+        if e.newv < 0:
+            return STEP_BLOCKED if e.newv == BLOCKED else STEP_OK
+        if look_up and e.next >= 0 and self.table[self.find(fp ^ e.delta)]:
+            return STEP_KNOWN
+        return STEP_OK
 
-    cdef int enter(self, bint reduce, int chain) except -1 nogil:
-        """Decide how the state of the top frame is expanded; 0 to expand it, else as ``store``."""
+    cdef bint enter(self, bint reduce, int chain) except -1 nogil:
+        """Decide how the state of the top frame is expanded; false if it need not be.
+
+        A state is either expanded fully and stored, or expanded for one task and not stored. As no
+        more than CHAIN states in a row are of the second kind, each cycle of the reduced graph has a
+        state of the first: no task is ignored for ever (the cycle proviso).
+        """
         cdef Frame *f = &self.frames[self.depth]
-        cdef int t = -1, code, i
+        cdef int t = -1, finding, i
         cdef bint touched = self.touched or self.depth == 0
         if reduce and chain < CHAIN:
             t = self.pick_solo()
@@ -570,18 +569,17 @@ cdef class Core:
             f.mode = MODE_SOLO
             f.task = t
             f.chain = chain + 1
+        elif not self.store(f):
+            return False
         else:
-            code = self.store(f)
-            if code:
-                return code
             self.prefetch(f.fp)
         if self.ninvariant and touched:
             for i in range(self.ninvariant):
-                code = self.ask(self.invariants[i])
-                if code >= 0:
-                    self.report(code, False)
-                    return 3
-        return 0
+                finding = self.ask(self.invariants[i])
+                if finding >= 0:
+                    self.report(finding, False)
+                    return False
+        return True
 
     cdef int report(self, int finding, bint failed_step) except -1 with gil:
         """Count a finding; keep the schedule to the first of its kind."""
@@ -619,10 +617,7 @@ cdef class Core:
         return 0
 
     cdef void pop(self) noexcept nogil:
-        cdef Frame *f = &self.frames[self.depth]
-        if f.stored:
-            self.table[f.place] &= ~(<uint64_t> 1)
-        self.undo_to(f.undo)
+        self.undo_to(self.frames[self.depth].undo)
         self.depth -= 1
 
     cdef int bounds(self) except -1 with gil:
@@ -665,7 +660,7 @@ cdef class Core:
         cdef int64_t mark
         cdef bint solo
         self.push(fp, 0, -1, 0)
-        if self.enter(reduce, 0):
+        if not self.enter(reduce, 0):
             return 0
         while self.depth >= 0:
             if reduce and self.withdrawn:
@@ -681,9 +676,11 @@ cdef class Core:
                     self.terminal()
                 self.pop()
                 continue
-            if not reduce and self.known(t, f.fp):
-                self.transitions += 1
-                f.enabled = 1
+            code = self.peek(t, f.fp, not reduce)
+            if code != STEP_OK:
+                if code == STEP_KNOWN:
+                    self.transitions += 1
+                    f.enabled = 1
                 f.choice += 1
                 continue
             mark = self.nundo
@@ -707,41 +704,34 @@ cdef class Core:
             if code == STEP_FAIL:
                 self.undo_to(mark)
                 if f.mode == MODE_SOLO:
-                    if self.widen():
-                        continue
+                    self.widen()
+                    continue
                 self.report(self.fail, True)
                 self.frames[self.depth].choice += 1
                 continue
             self.push(fp, mark, t, f.choice)
-            code = self.enter(reduce, self.frames[self.depth - 1].chain)
-            f = &self.frames[self.depth - 1]
-            if code:
+            self.frames[self.depth - 1].choice += 1
+            if not self.enter(reduce, self.frames[self.depth - 1].chain):
                 self.pop()
-                if code == 2 and f.mode == MODE_SOLO:
-                    self.widen()
-                    continue
             elif self.frames[self.depth].stored:
                 if self.states >= self.max_states:
                     return 1
-                if self.states * 10 > (self.table_mask + 1) * 6:
+                if self.states * 10 > (self.table_mask + 1) * 7:
                     code = self.grow()
                     if code:
                         return code
-            f.choice += 1
         return 0
 
-    cdef int widen(self) except -1 nogil:
-        """Expand the top frame, so far expanded for one task only, fully. 0: it is known already."""
+    cdef void widen(self) noexcept nogil:
+        """Expand the state of the top frame, so far expanded for one task only, fully after all."""
         cdef Frame *f = &self.frames[self.depth]
         f.mode = MODE_FULL
         f.chain = 0
-        if not f.stored and self.store(f):
-            f.task = self.ntask
-            f.enabled = 1
-            return 1
-        f.task = 0
         f.choice = 0
-        return 1
+        f.task = 0
+        if not self.store(f):
+            f.enabled = 1
+            f.task = self.ntask
 
     # ---- fewest context switches ---------------------------------------------------------------
 
