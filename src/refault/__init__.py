@@ -21,8 +21,8 @@ __all__ = ["Scenario", "Verdict", "check", "scenario"]
 def check(scenario: Scenario | Story | str, variant: str = "", **limits: Any) -> Verdict:
     """Explore every interleaving of a scenario and return the verdict.
 
-    ``scenario`` is one made by ``@refault.scenario``, a function that takes a kernel, or the id of one
-    in the catalogue; ``limits`` are those of ``refault.explore.check``.
+    ``scenario`` is one made by ``@refault.scenario``, a function that takes a kernel, or the id
+    of one in the catalogue; ``limits`` are those of ``refault.explore.check``.
     """
     from refault.report import diagram  # noqa: PLC0415
     from refault.scenarios import Scenario, find  # noqa: PLC0415

@@ -659,6 +659,10 @@ cdef class Core:
         cdef int code, t
         cdef int64_t mark
         cdef bint solo
+        for t in range(self.ntask):
+            if self.nodes[self.loc[t]].cell == NODE_FAIL:
+                self.report(self.nodes[self.loc[t]].arg, False)
+                return 0
         self.push(fp, 0, -1, 0)
         if not self.enter(reduce, 0):
             return 0
@@ -922,6 +926,9 @@ cdef class Shortest:
         fp = self.rebuild(visit, &last, &failed)
         if failed:
             return self.met(core.fail, steps)
+        for t in range(core.ntask if last < 0 else 0):
+            if core.nodes[core.loc[t]].cell == NODE_FAIL:
+                return self.met(core.nodes[core.loc[t]].arg, 0)
         if not self.first_time((fp ^ refault_mix(<uint64_t> (last + 2))) | 1):
             return None
         for i in range(core.ninvariant):

@@ -39,12 +39,15 @@ def _cas(old: T, expected: T, new: T) -> tuple[T, bool]:
 class Cell(Generic[T]):
     """A shared variable whose immutable, hashable values are interned to small ints.
 
-    Each method is one visible operation: the scheduler may run any other task before it, and none
-    during it. ``holders`` makes the cell a lock: it tells from the value who holds it, ``"x"`` alone
-    or ``"r"`` with other readers. The explorer uses that to see which accesses a lock protects.
+    Each method is one visible operation: the scheduler may run any other task before it, and
+    none during it. ``holders`` makes the cell a lock: it tells from the value who holds it,
+    ``"x"`` alone or ``"r"`` with other readers. The explorer uses that to see which accesses a
+    lock protects.
     """
 
-    def __init__(self, program: Program, index: int, name: str, initial: T, holders: Holders | None):
+    def __init__(
+        self, program: Program, index: int, name: str, initial: T, holders: Holders | None
+    ):
         self.program = program
         self.index = index
         self.name = name

@@ -1,31 +1,33 @@
 """The learned lock discipline: which operations may be explored alone.
 
 In a state where some task's next operation *commutes with everything that the other tasks may do
-before it*, it suffices to explore that operation: {operation} is a persistent set. This module learns
-from the behaviour tables which operations are of that kind. An operation ``a`` of task t at local state
-n, on cell c, is *solo* if for every known local state m of every other task that operates on c by
-``b`` one of these holds:
+before it*, it suffices to explore that operation: {operation} is a persistent set. This module
+learns from the behaviour tables which operations are of that kind. An operation ``a`` of task t
+at local state n, on cell c, is *solo* if for every known local state m of every other task that
+operates on c by ``b`` one of these holds:
 
 * *exclusion*: the locks held at n and at m conflict, so the two are never both next;
-* *commutation*: for every known value v of c at which ``a`` can be done, either ``b`` is blocked at v,
+* *commutation*: for every known value v of c at which ``a`` can be done, either ``b`` is blocked
+  at v,
   or both orders are possible from v and give the same value and the same two results.
 
-That covers, with no case of its own, cells that only one task uses, cells that are only read, cells
-always accessed under one lock (Eraser's locksets, pairwise), and releases of a lock, which commute
-with acquisitions because those are blocked. An acquisition is never solo while another task
-may want the lock, so lock order deadlocks stay. ``trylock``, ``is_locked`` and lockless peeks do not
-commute, and by that alone break the assumption for the operations that they race with.
+That covers, with no case of its own, cells that only one task uses, cells that are only read,
+cells always accessed under one lock (Eraser's locksets, pairwise), and releases of a lock, which
+commute with acquisitions because those are blocked. An acquisition is never solo while another
+task may want the lock, so lock order deadlocks stay. ``trylock``, ``is_locked`` and lockless
+peeks do not commute, and by that alone break the assumption for the operations that they race
+with.
 
-**Known** means: seen so far. Values are closed under the other tasks' operations before the
-test (an unexplored order of others must not produce a value that was never tested). A new local
-state or a new value may break an assumption; then it is dropped for good, and if a search relied on it
+**Known** means: seen so far. Values are closed under the other tasks' operations before the test
+(an unexplored order of others must not produce a value that was never tested). A new local state
+or a new value may break an assumption; then it is dropped for good, and if a search relied on it
 the search starts again, tables kept. At its end no assumption that it used was broken.
 
-Who holds a lock is read off the values of lock cells (``Cell.holders``), not declared by the operations:
-an operation after which its task is among the holders was an acquisition. If an operation of one
-task takes a lock away from another, or the answer depends on more than the result, the cell is no
-longer trusted as a lock. An operation that changes a cell read by an invariant is never solo, for
-the order of two changes to what is observed matters.
+Who holds a lock is read off the values of lock cells (``Cell.holders``), not declared by the
+operations: an operation after which its task is among the holders was an acquisition. If an
+operation of one task takes a lock away from another, or the answer depends on more than the
+result, the cell is no longer trusted as a lock. An operation that changes a cell read by an
+invariant is never solo, for the order of two changes to what is observed matters.
 
 The cycle proviso is the search's: see ``_core.visit_all``.
 """
@@ -120,7 +122,7 @@ class Discipline:
             self._dirty.update(self._by_cell)
 
     def settle(self) -> bool:
-        """Re-examine what changed; whether an assumption was dropped that a search may have used."""
+        """Re-examine what changed; tell whether an assumption was dropped."""
         dropped = False
         while self._dirty:
             dropped |= self._examine(self._dirty.pop())

@@ -1,8 +1,8 @@
 """Predicates over states as memoised decision trees.
 
-An invariant or the judgement of terminal states is plain Python over a ``View``. What it reads, and in
-which order, depends only on what it has read so far, so it is a decision tree over cells; the core
-walks the tree, and Python runs once per path.
+An invariant or the judgement of terminal states is plain Python over a ``View``. What it reads,
+and in which order, depends only on what it has read so far, so it is a decision tree over cells;
+the core walks the tree, and Python runs once per path.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from .cell import Cell, Holders
@@ -30,7 +31,8 @@ class View(Protocol):
         """The operation that the task would do next; ``None`` if it has returned."""
 
 
-class Task(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Task:
     """A task runs ``fn(*args)``; a daemon may be left waiting at the end."""
 
     index: int
@@ -69,7 +71,9 @@ class Program:
 
     def _unique(self, name: str) -> str:
         if name in self._names:
-            raise ModelError(f"two cells or tasks are called {name!r}", "give each a name of its own")
+            raise ModelError(
+                f"two cells or tasks are called {name!r}", "give each a name of its own"
+            )
         self._names.add(name)
         return name
 
@@ -93,8 +97,8 @@ class Program:
     def invariant(self, name: str, predicate: Callable[[View], Any]) -> None:
         """State what must hold in every state.
 
-        The predicate may read cells only. It returns ``None`` or ``True`` where the invariant holds,
-        ``False`` or a message where it does not.
+        The predicate may read cells only. It returns ``None`` or ``True`` where the invariant
+        holds, ``False`` or a message where it does not.
         """
         self.invariants.append(Invariant(name, predicate))
 

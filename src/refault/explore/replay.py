@@ -1,8 +1,8 @@
 """Replay: run the real Python along a schedule and record everything.
 
-The explorer sees only ints; whatever people read (function names, values, observations) comes from here.
-What a task does between two operations belongs to the step of the first (what it observed) up to the next
-function that it enters, which belongs to the step of the second.
+The explorer sees only ints; whatever people read (function names, values, observations) comes
+from here. What a task does between two operations belongs to the step of the first (what it
+observed) up to the next function that it enters, which belongs to the step of the second.
 """
 
 from __future__ import annotations
@@ -81,6 +81,8 @@ class Replayer:
         self.actors = {t.name: Actor(program, t) for t in program.tasks}
         for actor in self.actors.values():
             actor.stop = actor.resume()
+            if isinstance(actor.stop, Finding) and self.failure is None:
+                self.failure = actor.stop
 
     def __getitem__(self, cell: Cell[T]) -> T:
         return cell.values[self.values[cell.index]]
@@ -165,7 +167,8 @@ class Replayer:
             if p.kind == "enter" and not everything:
                 break
             taken += 1
-            self.events.append(Event(step, actor.task_name, p.kind, p.depth, p.name, result=p.result))
+            name = actor.task_name
+            self.events.append(Event(step, name, p.kind, p.depth, p.name, result=p.result))
         del actor.pending[:taken]
 
     def _diverged(self, why: str) -> ReplayDiverged:

@@ -158,13 +158,11 @@ def traced(fn: Callable[P, R], /) -> Callable[P, R]: ...
 
 
 @overload
-def traced(
-    *, name: str | Callable[..., str]
-) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def traced(*, name: str | Callable[..., str]) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
 def traced(fn: Any = None, /, *, name: Any = None) -> Any:
-    """A scope whose entry and exit show in the replayed trace, as the function's name or ``name``."""
+    """A scope whose entry and exit show in the replayed trace, as ``name``."""
     if fn is None:
         return lambda f: scoped(f, name)
     return scoped(fn, fn.__name__)

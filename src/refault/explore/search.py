@@ -143,11 +143,12 @@ def check(
 ) -> Verdict:
     """Explore every interleaving of the program that ``build`` makes.
 
-    ``reduce`` switches the learned lock discipline; ``explain`` the search for the counterexample with
-    the fewest context switches. ``max_states``, ``max_memory`` (bytes) and ``time`` (seconds) bound
-    the search; a search that meets a bound without a finding is *inconclusive*. ``progress`` is called
-    with (states, transitions, depth) now and then. Raises ``ModelError`` for a model that breaks
-    the rules; a ``KeyboardInterrupt`` makes the verdict *inconclusive*.
+    ``reduce`` switches the learned lock discipline; ``explain`` the search for the
+    counterexample with the fewest context switches. ``max_states``, ``max_memory`` (bytes) and
+    ``time`` (seconds) bound the search; a search that meets a bound without a finding is
+    *inconclusive*. ``progress`` is called with (states, transitions, depth) now and then. Raises
+    ``ModelError`` for a model that breaks the rules; a ``KeyboardInterrupt`` makes the verdict
+    *inconclusive*.
     """
     default = Limits()
     limits = Limits(

@@ -19,35 +19,35 @@ correspondence with folds. The locks that the task holds are part of a fold, for
 reasons with them.
 
 **Soundness of folding.** Nothing checks that the code after a fold depends only on what the fold
-keeps; it is the rule for model code that it does (no mutable state outside cells and locals, locals
-that live across a loop named in ``restart``). What is checked: when a second history arrives at a known
-fold, the operation that it asks for must be the recorded one. If not, the model keeps *hidden
-state*, and the error names both places. A difference that shows only later is found when a run
-that arrived by the second history is the one that is extended, which is not always; the verdicts
-of a model with hidden state that never shows as a different next operation are worthless, and
-nothing here can tell.
+keeps; it is the rule for model code that it does (no mutable state outside cells and locals,
+locals that live across a loop named in ``restart``). What is checked: when a second history
+arrives at a known fold, the operation that it asks for must be the recorded one. If not, the
+model keeps *hidden state*, and the error names both places. A difference that shows only later
+is found when a run that arrived by the second history is the one that is extended, which is not
+always; the verdicts of a model with hidden state that never shows as a different next operation
+are worthless, and nothing here can tell.
 
-**Re-execution.** To extend the table at a node, a greenlet must stand there. The one that found the node is
-parked (up to ``PARKED`` of them) and simply goes on; otherwise the task is run anew and fed
-the recorded results. Each request on the way must equal the recorded one, or the model is
-nondeterministic.
+**Re-execution.** To extend the table at a node, a greenlet must stand there. The one that found
+the node is parked (up to ``PARKED`` of them) and simply goes on; otherwise the task is run anew
+and fed the recorded results. Each request on the way must equal the recorded one, or the model
+is nondeterministic.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ._core import Core
 from .discipline import Discipline, Held
-from .errors import EndlessLoop, HiddenState, ModelError, Nondeterminism
-from .operation import Crashed, Done, Failed, Op, typed
+from .errors import EndlessLoop, HiddenState, Nondeterminism
+from .operation import Crashed, Failed, Op, typed
 from .program import Program, Task
 from .runner import Finished, Place, Request, Runner, Stop, place_text
 from .runtime import check_hashable
 from .trace import Finding
-from .where import caller_place
 
 PARKED = 512
 MAX_HISTORY = 5000
@@ -268,12 +268,10 @@ class Tables:
         while self.nodes[path[-1]].parent >= 0:
             path.append(self.nodes[path[-1]].parent)
         path.reverse()
-        runner = FoldingRunner(
-            self.program, self.nodes[node].task, self._folds, self._max_history
-        )
+        runner = FoldingRunner(self.program, self.nodes[node].task, self._folds, self._max_history)
         runner.feeding = True
         stop = runner.resume()
-        for before, after in zip(path, path[1:], strict=False):
+        for before, after in pairwise(path):
             self._same_again(runner, stop, before)
             stop = runner.go_on(self.nodes[after].result, self.nodes[after].held)
         self._same_again(runner, stop, node)
@@ -299,11 +297,3 @@ class Tables:
         """Unwind the parked runs."""
         while self._parked:
             self._parked.popitem()[1].kill()
-
-
-def unknown_place() -> ModelError:
-    """An operation on a cell of another program."""
-    return ModelError(f"{caller_place()}: this cell belongs to another program", "")
-
-
-__all__ = ["Done", "Tables"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from msgspec import Struct
@@ -54,4 +55,4 @@ class Trace(Struct, frozen=True):
 
 def count_switches(schedule: tuple[tuple[str, int], ...]) -> int:
     """Count the places where the next step belongs to another task."""
-    return sum(a[0] != b[0] for a, b in zip(schedule, schedule[1:], strict=False))
+    return sum(a[0] != b[0] for a, b in pairwise(schedule))

@@ -28,8 +28,9 @@ class Evidence(Struct, frozen=True):
     """What a search has seen.
 
     ``states`` counts stored states (a reduced search stores fewer than it visits), ``depth`` the
-    longest path in steps, ``collision`` bounds the probability that two states shared a fingerprint and
-    one was missed, ``restarts`` how often the reduction dropped an assumption and began again.
+    longest path in steps, ``collision`` bounds the probability that two states shared a
+    fingerprint and one was missed, ``restarts`` how often the reduction dropped an assumption
+    and began again.
     """
 
     states: int
@@ -55,13 +56,15 @@ _SEAL = _Seal()
 class Verdict:
     """The outcome of a check.
 
-    ``findings`` lists each kind of broken property once, with a trace if one was replayed, the one with
-    the fewest context switches first. ``counts`` says how many states or steps showed each kind.
+    ``findings`` lists each kind of broken property once, with a trace if one was replayed, the
+    one with the fewest context switches first. ``counts`` says how many states or steps showed
+    each kind.
     """
 
     def __init__(
         self,
         seal: _Seal,
+        *,
         kind: Kind,
         findings: tuple[tuple[Finding, Trace | None], ...],
         evidence: Evidence,
@@ -137,4 +140,12 @@ def conclude(
         kind = "holds"
     else:
         kind = "inconclusive"
-    return Verdict(_SEAL, kind, findings, evidence, reason, counts, terminals)
+    return Verdict(
+        _SEAL,
+        kind=kind,
+        findings=findings,
+        evidence=evidence,
+        reason=reason,
+        counts=counts,
+        terminals=terminals,
+    )

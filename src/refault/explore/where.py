@@ -52,7 +52,7 @@ def caller_place() -> str:
 
 def assertion(error: AssertionError) -> Finding:
     """A failed ``assert`` of model code, with its line."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__)]
+    frames = list(traceback.extract_tb(error.__traceback__))
     own = [f for f in frames if not f.filename.startswith(_OWN)] or frames
     if not own:
         return Finding("assertion failure", str(error))

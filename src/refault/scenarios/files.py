@@ -79,7 +79,5 @@ def _load(path: Path) -> ModuleType:
     except Exception as e:
         frames = [f for f in traceback.extract_tb(e.__traceback__) if f.filename == str(path)]
         line = frames[-1].lineno if frames else 1
-        raise UserError(
-            f"{path}:{line}: {type(e).__name__} on import: {e}", "mend the file"
-        ) from e
+        raise UserError(f"{path}:{line}: {type(e).__name__} on import: {e}", "mend the file") from e
     return module
