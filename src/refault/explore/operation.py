@@ -63,13 +63,18 @@ def typed(value: object) -> tuple[type, object]:
 def function_key(fn: Any) -> Hashable:
     """What makes two function objects the same function: their code and all that they capture."""
     if isinstance(fn, functools.partial):
-        return (function_key(fn.func), tuple(map(typed, fn.args)), tuple(fn.keywords.items()))
+        return (function_key(fn.func), tuple(map(typed, fn.args)), _named(fn.keywords))
     if isinstance(fn, types.MethodType):
         return (function_key(fn.__func__), typed(fn.__self__))
     if isinstance(fn, types.FunctionType):
         captured = tuple(typed(c.cell_contents) for c in fn.__closure__ or ())
-        return (fn.__code__, captured, tuple(map(typed, fn.__defaults__ or ())))
+        defaults = tuple(map(typed, fn.__defaults__ or ()))
+        return (fn.__code__, captured, defaults, _named(fn.__kwdefaults__ or {}))
     return (fn,)
+
+
+def _named(values: dict[str, Any]) -> Hashable:
+    return tuple((name, typed(value)) for name, value in sorted(values.items()))
 
 
 class Op:

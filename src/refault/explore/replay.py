@@ -72,8 +72,10 @@ class Actor(Runner):
 class Replayer:
     """Holds the values of all cells and the runs of all tasks; takes one step at a time."""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, build: Callable[[Program], object]) -> None:
+        self._build = build
+        self.program = program = Program()
+        build(program)
         self.values = [0] * len(program.cells)
         self.events: list[Event] = []
         self.schedule: list[tuple[str, int]] = []
@@ -101,11 +103,32 @@ class Replayer:
         return stop.op if isinstance(stop, Request) else None
 
     def enabled(self, task: str) -> bool:
-        """Whether the first operation of the task's next step is possible."""
-        stop = self.actors[task].stop
+        """Whether the task can take a step."""
+        actor = self.actors[task]
+        stop = actor.stop
         if not isinstance(stop, Request):
             return False
-        return stop.op is None or stop.op.outcome(self.values[stop.op.cell.index]) is not None
+        if stop.op is None:
+            return True
+        if stop.op.outcome(self.values[stop.op.cell.index]) is None:
+            return False
+        return not actor.atomic or self._can_finish(task)
+
+    def _can_finish(self, task: str) -> bool:
+        """Whether no later operation of the atomic block that comes next is blocked.
+
+        Python cannot be run backwards: a second replay tries it.
+        """
+        trial = Replayer(self._build)
+        try:
+            for name, choice in self.schedule:
+                trial.step(name, choice)
+            trial.step(task, 0)
+        except ReplayDiverged:
+            return False
+        finally:
+            trial.close()
+        return True
 
     def step(self, task: str, choice: int) -> None:
         """Let ``task`` take one step."""
@@ -227,9 +250,7 @@ def replay(
     Raises ``ReplayDiverged`` where the schedule does not fit, or does not end in a finding of kind
     ``expect``.
     """
-    program = Program()
-    build(program)
-    player = Replayer(program)
+    player = Replayer(build)
     try:
         for task, choice in schedule:
             player.step(task, choice)

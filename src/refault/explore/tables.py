@@ -108,13 +108,14 @@ class FoldingRunner(Runner):
     def restart(self, site: Hashable, state: tuple[Any, ...]) -> None:
         """Fold everything since the enclosing scope began into ``state``."""
         check_hashable(state, "the state given to restart()")
-        base = self._scopes[-1][0] if self._scopes else self._base
+        base = self._folds("enter", self._scopes[-1][0]) if self._scopes else self._base
         self.fold = self._folds("restart", base, site, tuple(map(typed, state)), self.held)
         self._length = 0
 
     def enter(self, name: str) -> None:
-        """Remember the fold to come back to."""
+        """Remember the fold to come back to; inside the scope, folds are its own."""
         self._scopes.append((self.fold, self._length))
+        self.fold = self._folds("enter", self.fold)
 
     def leave(self, name: str, result: Any) -> None:
         """Fold the scope into the value that it returned, where that is hashable."""
