@@ -1,14 +1,20 @@
-"""Builds the native core; everything else is declared in pyproject.toml."""
+"""Builds the native engines; everything else is declared in pyproject.toml."""
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-core = Extension(
-    "refault.explore._core",
-    ["src/refault/explore/_core.pyx"],
-    depends=["src/refault/explore/_core.h"],
-    include_dirs=["src/refault/explore"],
-    extra_compile_args=["-O3", "-fno-strict-aliasing"],
-)
+FOLDER = "src/refault/explore"
+ENGINES = ("_core", "_shortest")
 
-setup(ext_modules=cythonize([core], language_level=3))
+extensions = [
+    Extension(
+        f"refault.explore.{name}",
+        [f"{FOLDER}/{name}.pyx"],
+        depends=[f"{FOLDER}/_core.h", f"{FOLDER}/_core.pxd"],
+        include_dirs=[FOLDER],
+        extra_compile_args=["-O3"],
+    )
+    for name in ENGINES
+]
+
+setup(ext_modules=cythonize(extensions, include_path=["src"], language_level=3))

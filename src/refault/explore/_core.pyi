@@ -13,9 +13,6 @@ INTERRUPTED: int
 class Filler(Protocol):
     def fill(self, node: int, value: int, /) -> None: ...
 
-class Kinds(Protocol):
-    def get(self, number: int, /) -> str: ...
-
 class Core:
     ncell: int
     ntask: int
@@ -53,12 +50,3 @@ class Core:
         terminal_sink: Callable[[list[int], list[int]], object] | None = None,
         tick: Callable[[int, int, int], object] | None = None,
     ) -> int: ...
-    def shortest(
-        self,
-        wanted: Kinds,
-        kind: str,
-        *,
-        max_states: int,
-        max_memory: int,
-        seconds: float,
-    ) -> tuple[tuple[int, list[tuple[int, int]]] | None, int]: ...

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _core
+from ._shortest import shortest
 from .errors import UserError
 from .predicate import Trees
 from .program import Program
@@ -93,7 +94,8 @@ class Search:
             if kind not in best or len(path) < len(best[kind][1]):
                 best[kind] = (number, path, False)
         for kind in best:
-            found, _code = core.shortest(
+            found, _code = shortest(
+                core,
                 _ByKind(findings),
                 kind,
                 max_states=limits.max_states,

@@ -1,0 +1,143 @@
+"""Declarations that the engines share; see ``_core.pyx`` for what they mean."""
+
+cimport cython
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
+
+cdef extern from "_core.h":
+    void refault_prefetch(const void *p) noexcept nogil
+    uint64_t refault_mix(uint64_t x) noexcept nogil
+    uint64_t *refault_words(size_t words) noexcept nogil
+
+cdef enum:
+    MISSING = -1
+    BLOCKED = -2
+
+    NODE_DONE = -1
+    NODE_CHOOSE = -2
+    NODE_FAIL = -3
+
+    STEP_BLOCKED = 0
+    STEP_OK = 1
+    STEP_MISSING = 2
+    STEP_FAIL = 3
+    STEP_KNOWN = 4
+
+    MODE_FULL = 0
+    MODE_SOLO = 1
+
+    # A chain of states expanded for one task only is stored at the latest after so many.
+    CHAIN = 256
+
+    # So many violating terminal states at most guide the search for few context switches.
+    TARGETS = 1024
+
+
+cdef struct Entry:
+    int32_t newv      # new value of the cell, MISSING or BLOCKED
+    int32_t next      # next node, or ~node where that node continues the atomic block
+    uint64_t delta    # change of the fingerprint
+
+
+cdef struct Node:
+    Entry *entries
+    int32_t size      # allocated entries
+    int32_t cell      # cell index, or NODE_*
+    int32_t task
+    int32_t arg       # NODE_CHOOSE: number of options; NODE_FAIL: finding
+    int32_t solo      # this operation commutes with all that other tasks may do meanwhile
+    int32_t pad
+
+
+cdef struct Undo:
+    int32_t slot      # cell index, or ~task
+    int32_t old
+
+
+cdef struct Frame:
+    uint64_t fp
+    int64_t undo      # length of the undo log when the state was entered
+    int32_t task      # next task to try
+    int32_t choice
+    int32_t chain     # solo states since the last stored one
+    int16_t came_task
+    int16_t came_choice
+    uint8_t mode
+    uint8_t enabled
+    uint8_t stored
+    uint8_t pad
+
+
+cdef struct Probe:
+    int32_t *children # per value: node >= 0, finding as -(f + 3), nothing found -2, MISSING
+    int32_t size
+    int32_t slot      # cell index, or ~task
+
+
+cdef double monotonic() noexcept nogil
+
+
+@cython.final
+cdef class Core:
+    cdef readonly int ncell, ntask
+    cdef object filler
+    cdef Node *nodes
+    cdef readonly int nnode
+    cdef int node_capacity
+    cdef int32_t *val
+    cdef int32_t *loc
+    cdef int32_t *root
+    cdef uint8_t *watched
+    cdef Undo *undo
+    cdef int64_t nundo, undo_capacity
+    cdef Frame *frames
+    cdef int64_t depth, frame_capacity
+    cdef uint64_t *table
+    cdef uint64_t table_mask
+    cdef readonly uint64_t states
+    cdef readonly uint64_t transitions, terminals
+    cdef readonly int64_t deepest
+    cdef readonly uint64_t misses
+    cdef Probe *probes
+    cdef int nprobe, probe_capacity
+    cdef int32_t *invariants
+    cdef int ninvariant
+    cdef int32_t terminal_probe
+    cdef int32_t miss_node, miss_value, fail
+    cdef bint touched
+    cdef readonly dict counts          # finding -> how often
+    cdef readonly dict paths           # finding -> list of (task, choice)
+    cdef object terminal_sink
+    cdef dict targets                  # finding -> bytes of the locations where it was found
+    cdef readonly bint targets_cut     # more than TARGETS of them
+    cdef uint64_t max_states, max_memory
+    cdef double deadline
+    cdef object tick
+    cdef readonly bint withdrawn
+
+    cdef Entry *entry(self, int node, int value) except NULL
+    cdef uint64_t reset(self) noexcept nogil
+    cdef int step(self, int t, int choice, uint64_t *fp, bint *solo) except -1 nogil
+    cdef int fill(self) except -1 with gil
+    cdef int ask(self, int probe) except -100 nogil
+    cdef int table_reset(self, uint64_t size) except -1
+    cdef int grow(self) except -1 nogil
+    cdef int push(self, uint64_t fp, int64_t undo, int task, int choice) except -1 nogil
+    cdef bint store(self, Frame *f) noexcept nogil
+    cdef int pick_solo(self) except -2 nogil
+    cdef void prefetch(self, uint64_t fp) noexcept nogil
+    cdef bint enter(self, bint reduce, int chain) except -1 nogil
+    cdef int report(self, int finding, bint failed_step) except -1 with gil
+    cdef int terminal(self) except -1 nogil
+    cdef int aim(self, int finding) except -1 with gil
+    cdef void pop(self) noexcept nogil
+    cdef int bounds(self) except -1 with gil
+    cdef int visit_all(self, bint reduce) except -1 nogil
+    cdef void widen(self) noexcept nogil
+    cdef uint64_t zv(self, int cell, int value) noexcept nogil
+    cdef uint64_t zl(self, int task, int node) noexcept nogil
+    cdef int log(self, int32_t slot, int32_t old) except -1 nogil
+    cdef void undo_to(self, int64_t mark) noexcept nogil
+    cdef int options(self, int t) noexcept nogil
+    cdef int32_t slot(self, int32_t s) noexcept nogil
+    cdef uint64_t find(self, uint64_t fp) noexcept nogil
+    cdef int peek(self, int t, uint64_t fp, bint look_up) noexcept nogil

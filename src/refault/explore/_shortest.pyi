@@ -1,0 +1,18 @@
+"""Types of the search for few context switches; see ``_shortest.pyx``."""
+
+from typing import Protocol
+
+from ._core import Core
+
+class Kinds(Protocol):
+    def get(self, number: int, /) -> str: ...
+
+def shortest(
+    core: Core,
+    wanted: Kinds,
+    kind: str,
+    *,
+    max_states: int,
+    max_memory: int,
+    seconds: float,
+) -> tuple[tuple[int, list[tuple[int, int]]] | None, int]: ...
