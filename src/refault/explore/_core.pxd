@@ -20,7 +20,6 @@ cdef enum:
     STEP_OK = 1
     STEP_MISSING = 2
     STEP_FAIL = 3
-    STEP_KNOWN = 4
 
     MODE_FULL = 0
     MODE_SOLO = 1
@@ -55,6 +54,7 @@ cdef struct Undo:
 
 cdef struct Frame:
     uint64_t fp
+    uint64_t known    # plain search: tasks (of the first 64) whose step leads to a stored state
     int64_t undo      # length of the undo log when the state was entered
     int32_t task      # next task to try
     int32_t choice
@@ -124,7 +124,7 @@ cdef class Core:
     cdef int push(self, uint64_t fp, int64_t undo, int task, int choice) except -1 nogil
     cdef bint store(self, Frame *f) noexcept nogil
     cdef int pick_solo(self) except -2 nogil
-    cdef void prefetch(self, uint64_t fp) noexcept nogil
+    cdef void look_ahead(self, Frame *f) noexcept nogil
     cdef bint enter(self, bint reduce, int chain) except -1 nogil
     cdef int report(self, int finding, bint failed_step) except -1 with gil
     cdef int terminal(self) except -1 nogil
@@ -140,4 +140,4 @@ cdef class Core:
     cdef int options(self, int t) noexcept nogil
     cdef int32_t slot(self, int32_t s) noexcept nogil
     cdef uint64_t find(self, uint64_t fp) noexcept nogil
-    cdef int peek(self, int t, uint64_t fp, bint look_up) noexcept nogil
+    cdef Entry *next_entry(self, int t) noexcept nogil

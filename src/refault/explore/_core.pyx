@@ -410,36 +410,38 @@ cdef class Core:
                 return t
         return -1
 
-    cdef void prefetch(self, uint64_t fp) noexcept nogil:
-        cdef int t
-        cdef Node *n
-        cdef int32_t v
-        for t in range(self.ntask):
-            n = &self.nodes[self.loc[t]]
-            if n.cell >= 0:
-                v = self.val[n.cell]
-                if v < n.size and n.entries[v].newv >= 0:
-                    refault_prefetch(&self.table[(fp ^ n.entries[v].delta) & self.table_mask])
-
-    cdef int peek(self, int t, uint64_t fp, bint look_up) noexcept nogil:
-        """What can be told of the step of task ``t`` from one entry, without taking it.
-
-        STEP_BLOCKED, or STEP_KNOWN if ``look_up`` finds its outcome stored, else STEP_OK: take it.
-        """
+    cdef Entry *next_entry(self, int t) noexcept nogil:
+        """The entry that the next step of task ``t`` begins with; NULL if none or not known."""
         cdef Node *n = &self.nodes[self.loc[t]]
-        cdef Entry *e
         cdef int32_t v
         if n.cell < 0:
-            return STEP_OK
+            return NULL
         v = self.val[n.cell]
-        if v >= n.size:
-            return STEP_OK
-        e = &n.entries[v]
-        if e.newv < 0:
-            return STEP_BLOCKED if e.newv == BLOCKED else STEP_OK
-        if look_up and e.next >= 0 and self.table[self.find(fp ^ e.delta)]:
-            return STEP_KNOWN
-        return STEP_OK
+        if v >= n.size or n.entries[v].newv == MISSING:
+            return NULL
+        return &n.entries[v]
+
+    cdef void look_ahead(self, Frame *f) noexcept nogil:
+        """Plain search: find out which successors of the top frame's state are stored already.
+
+        A look-up is a cache miss. Those of all successors are under way at the same time here, and
+        are not made again; what is not stored yet is looked up anew when its turn comes.
+        """
+        cdef int t, n = min(self.ntask, 64)
+        cdef Entry *e
+        for t in range(f.task, n):
+            if f.known >> t & 1:
+                continue
+            e = self.next_entry(t)
+            if e != NULL and e.newv >= 0 and e.next >= 0:
+                refault_prefetch(&self.table[(f.fp ^ e.delta) & self.table_mask])
+        for t in range(f.task, n):
+            if f.known >> t & 1:
+                continue
+            e = self.next_entry(t)
+            if e != NULL and e.newv >= 0 and e.next >= 0:
+                if self.table[self.find(f.fp ^ e.delta)]:
+                    f.known |= <uint64_t> 1 << t
 
     cdef bint enter(self, bint reduce, int chain) except -1 nogil:
         """Decide how the state of the top frame is expanded; false if it need not be.
@@ -460,8 +462,8 @@ cdef class Core:
             f.chain = chain + 1
         elif not self.store(f):
             return False
-        else:
-            self.prefetch(f.fp)
+        elif not reduce:
+            self.look_ahead(f)
         if self.ninvariant and touched:
             for i in range(self.ninvariant):
                 finding = self.ask(self.invariants[i])
@@ -548,6 +550,7 @@ cdef class Core:
         cdef int code, t
         cdef int64_t mark
         cdef bint solo
+        cdef Entry *e
         for t in range(self.ntask):
             if self.nodes[self.loc[t]].cell == NODE_FAIL:
                 self.report(self.nodes[self.loc[t]].arg, False)
@@ -568,12 +571,16 @@ cdef class Core:
                 if not f.enabled and f.mode == MODE_FULL:
                     self.terminal()
                 self.pop()
+                if not reduce and self.depth >= 0:
+                    self.look_ahead(&self.frames[self.depth])
                 continue
-            code = self.peek(t, f.fp, not reduce)
-            if code != STEP_OK:
-                if code == STEP_KNOWN:
-                    self.transitions += 1
-                    f.enabled = 1
+            e = self.next_entry(t)
+            if e != NULL and e.newv == BLOCKED:
+                f.choice += 1
+                continue
+            if t < 64 and f.known >> t & 1:
+                self.transitions += 1
+                f.enabled = 1
                 f.choice += 1
                 continue
             mark = self.nundo
