@@ -44,7 +44,7 @@ cdef struct Node:
     int32_t task
     int32_t arg       # NODE_CHOOSE: number of options; NODE_FAIL: finding
     int32_t solo      # this operation commutes with all that other tasks may do meanwhile
-    int32_t pad
+    int32_t reads     # this operation never changes its cell
 
 
 cdef struct Undo:

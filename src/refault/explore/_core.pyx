@@ -22,7 +22,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-COMPLETE, LIMIT_STATES, LIMIT_MEMORY, LIMIT_TIME, RESTART, INTERRUPTED = range(6)
+COMPLETE, LIMIT_STATES, LIMIT_MEMORY, LIMIT_TIME, RESTART, INTERRUPTED, LIMIT_DEPTH = range(7)
 
 
 cdef double monotonic() noexcept nogil:
@@ -71,7 +71,7 @@ cdef class Core:
 
     # ---- tables, filled from Python ------------------------------------------------------------
 
-    def add_node(self, int task, int cell, int arg):
+    def add_node(self, int task, int cell, int arg, bint reads):
         """Add a node of ``task``; ``cell`` is a cell index or one of -1 done, -2 choose, -3 fail."""
         cdef Node *n
         if self.nnode == self.node_capacity:
@@ -85,6 +85,7 @@ cdef class Core:
         n.task = task
         n.cell = cell
         n.arg = arg
+        n.reads = reads
         n.solo = cell == NODE_CHOOSE
         self.nnode += 1
         return self.nnode - 1

@@ -87,7 +87,9 @@ class Cell(Generic[T]):
                 "pass ints, strings, tuples or frozen objects to an operation",
             ) from None
         if found is None:
-            found = self._ops[key] = Op(self.program.next_op(), self, name, fn, args)
+            reads = fn is _read or fn is _wait
+            number = self.program.next_op()
+            found = self._ops[key] = Op(number, self, name, fn, args, reads=reads)
         return found
 
     def read(self) -> T:

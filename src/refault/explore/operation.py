@@ -78,18 +78,29 @@ def _named(values: dict[str, Any]) -> Hashable:
 
 
 class Op:
-    """One visible operation, with the outcomes that are known so far."""
+    """One visible operation, with the outcomes that are known so far.
 
-    __slots__ = ("args", "cell", "fn", "index", "name", "outcomes")
+    ``reads`` says that it never changes the cell, whatever its value.
+    """
+
+    __slots__ = ("args", "cell", "fn", "index", "name", "outcomes", "reads")
 
     def __init__(
-        self, index: int, cell: Cell[Any], name: str, fn: Callable[..., Any], args: tuple[Any, ...]
+        self,
+        index: int,
+        cell: Cell[Any],
+        name: str,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        *,
+        reads: bool = False,
     ) -> None:
         self.index = index
         self.cell = cell
         self.name = name
         self.fn = fn
         self.args = args
+        self.reads = reads
         self.outcomes: dict[int, Outcome] = {}
 
     def __repr__(self) -> str:

@@ -231,12 +231,12 @@ class Tables:
         request = node.request
         if isinstance(request, Finding):
             self.findings.append(request)
-            return self.core.add_node(node.task.index, FAIL, len(self.findings) - 1)
+            return self.core.add_node(node.task.index, FAIL, len(self.findings) - 1, False)
         if isinstance(request, Finished):
-            return self.core.add_node(node.task.index, DONE, 0)
+            return self.core.add_node(node.task.index, DONE, 0, True)
         if request.op is None:
-            return self.core.add_node(node.task.index, CHOOSE, len(request.options))
-        number = self.core.add_node(node.task.index, request.op.cell.index, 0)
+            return self.core.add_node(node.task.index, CHOOSE, len(request.options), True)
+        number = self.core.add_node(node.task.index, request.op.cell.index, 0, request.op.reads)
         self.discipline.add(number, node.task, request.op, node.held)
         return number
 

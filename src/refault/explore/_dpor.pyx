@@ -1,0 +1,768 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Optimal dynamic partial-order reduction over behaviour tables.
+
+Two steps *depend* on each other if they belong to one task, or touch the same cell and one of them may
+change it. Executions that differ only in the order of independent steps form one Mazurkiewicz trace;
+this engine runs one execution of each trace, and none that turns out to be redundant half way
+(Abdulla, Aronis, Jonsson, Sagonas: Source Sets, J. ACM 64(4), 2017, algorithm 2: wakeup trees).
+
+What is not as in the paper:
+
+* **No prefix is executed again in the sense that costs.** The program is a set of tables; going back is
+  an undo log, going forward a load per step.
+* **Blocking steps.** A step is a partial function on the state. Of a step that took place after others on
+  the same cell, and of a step that is still blocked at the end of an execution, the reversal is tried at the
+  last access of its cell before which it is possible, which need not be the last access: a lock
+  operation overtakes the whole critical section before it. So deadlocks are ends of executions as any.
+* **Choices.** ``choose`` depends on nothing; its options are explored one after the other below one
+  another's sleep set. Wakeup sequences carry the option chosen.
+* **Atomic blocks** are one step that touches several cells. Which cells may depend on the state, so a
+  reversed sequence is run once, at the place where it is inserted, to see what it touches there.
+* Steps that change a cell read by an invariant all depend on each other.
+* A step that breaks a property ends its task (or, for an invariant, nothing) and the execution goes on,
+  so that the ends of executions stay what the theory needs. A finding counts if no other one happened
+  before it.
+
+It needs finite executions: an execution longer than ``max_depth`` steps ends the search with
+LIMIT_DEPTH. Programs with endless tasks belong to the other engine.
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+from refault.explore._core cimport (
+    BLOCKED, MISSING, NODE_CHOOSE, NODE_FAIL, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, STEP_OK,
+    Core, Entry, Node, monotonic,
+)
+
+from refault.explore._core import COMPLETE, LIMIT_DEPTH, LIMIT_STATES, LIMIT_TIME
+
+cdef enum:
+    NONE = -1
+
+
+cdef struct Access:
+    int32_t cell
+    int32_t write
+    int32_t event     # the step that made it
+    int32_t before    # the access of the same cell before this one
+
+
+cdef struct Event:
+    int32_t task
+    int32_t choice
+    int32_t first     # its accesses: from here
+    int32_t count
+    int32_t serial    # it is the n-th step of its task, from 1
+    int32_t previous  # the step of the same task before it
+    int64_t undo      # length of the undo log before it
+    int32_t branch    # wakeup tree node that it follows
+    int32_t bad       # it broke a property
+
+
+cdef struct Branch:
+    int32_t task      # wakeup tree: a step
+    int32_t choice
+    int32_t child     # first of the steps that may follow
+    int32_t sibling
+    int32_t first     # its accesses, in the pool of the tree
+    int32_t count
+    int32_t room      # allocated there
+
+
+cdef struct Step:
+    int32_t task
+    int32_t choice
+    int32_t first     # accesses in the scratch pool
+    int32_t count
+
+
+cdef bint conflict(Access *a, int na, Access *b, int nb) noexcept nogil:
+    """Whether two steps touch one cell, and one of them may change it."""
+    cdef int i, j
+    for i in range(na):
+        for j in range(nb):
+            if a[i].cell == b[j].cell and (a[i].write or b[j].write):
+                return True
+    return False
+
+
+cdef class Dpor:
+    """One search; ``traces`` counts complete executions, ``redundant`` those found asleep."""
+
+    cdef Core core
+    cdef int ntask, ncell, max_depth
+    cdef readonly uint64_t traces, redundant, steps, races
+    cdef Event *events
+    cdef int32_t nevent, event_capacity, nbad
+    cdef int32_t *clocks
+    cdef uint64_t *asleep           # per depth: the tasks that need not be run from there
+    cdef Access *accesses
+    cdef int32_t naccess, access_capacity
+    cdef int32_t *heads             # per cell: its last access
+    cdef int32_t *latest            # per task: its last step
+    cdef Branch *branches
+    cdef int32_t nbranch, branch_capacity, free_branch
+    cdef Access *pool               # accesses of wakeup tree nodes
+    cdef int32_t npool, pool_capacity
+    cdef int32_t *tree              # per depth: the wakeup tree node of the state
+    cdef Step *sequence             # a reversed execution being built
+    cdef int32_t nsequence
+    cdef Access *scratch
+    cdef int32_t nscratch, scratch_capacity
+    cdef int32_t *joined
+    cdef readonly dict counts, paths
+    cdef object tick
+    cdef double deadline
+    cdef uint64_t max_traces
+
+    def __cinit__(self, Core core, int max_depth):
+        cdef int i
+        if core.ntask > 64:
+            raise ValueError("at most 64 tasks")
+        self.core = core
+        self.ntask = core.ntask
+        self.ncell = core.ncell
+        self.max_depth = max_depth
+        self.event_capacity = max_depth + 2
+        self.events = <Event *> malloc(self.event_capacity * sizeof(Event))
+        self.clocks = <int32_t *> malloc(self.event_capacity * (self.ntask + 1) * sizeof(int32_t))
+        self.asleep = <uint64_t *> calloc(self.event_capacity, sizeof(uint64_t))
+        self.tree = <int32_t *> calloc(self.event_capacity, sizeof(int32_t))
+        self.sequence = <Step *> malloc(self.event_capacity * sizeof(Step))
+        self.heads = <int32_t *> malloc((self.ncell + 2) * sizeof(int32_t))
+        self.latest = <int32_t *> malloc((self.ntask + 1) * sizeof(int32_t))
+        self.joined = <int32_t *> malloc((self.ntask + 1) * sizeof(int32_t))
+        if not (self.events and self.clocks and self.asleep and self.tree and self.sequence
+                and self.heads and self.latest and self.joined):
+            raise MemoryError
+        for i in range(self.ncell + 2):
+            self.heads[i] = NONE
+        for i in range(self.ntask):
+            self.latest[i] = NONE
+        self.free_branch = NONE
+        self.counts = {}
+        self.paths = {}
+
+    def __dealloc__(self):
+        free(self.events)
+        free(self.clocks)
+        free(self.asleep)
+        free(self.tree)
+        free(self.sequence)
+        free(self.heads)
+        free(self.latest)
+        free(self.joined)
+        free(self.accesses)
+        free(self.branches)
+        free(self.pool)
+        free(self.scratch)
+
+    # ---- what a step touches -------------------------------------------------------------------
+
+    cdef int touch(self, int cell, bint write, int32_t since) except -1 nogil:
+        """Add an access to the scratch pool; one per cell and step."""
+        cdef int32_t i
+        cdef Access *a
+        for i in range(since, self.nscratch):
+            if self.scratch[i].cell == cell:
+                self.scratch[i].write |= write
+                return 0
+        if self.nscratch == self.scratch_capacity:
+            self.scratch_capacity = 256 if self.scratch_capacity == 0 else 2 * self.scratch_capacity
+            a = <Access *> realloc(self.scratch, self.scratch_capacity * sizeof(Access))
+            if a == NULL:
+                with gil:
+                    raise MemoryError
+            self.scratch = a
+        self.scratch[self.nscratch].cell = cell
+        self.scratch[self.nscratch].write = write
+        self.nscratch += 1
+        return 0
+
+    cdef int attempt(self, int t, int choice, Step *into) except -1 nogil:
+        """Take the next step of task ``t`` in the core; its accesses go to the scratch pool.
+
+        A blocked step is undone; its accesses up to the cell that blocks it are kept.
+        """
+        cdef int64_t mark = self.core.nundo
+        cdef int32_t here, v, since
+        cdef Node *n
+        cdef Entry *e
+        cdef int code = STEP_OK
+        while True:
+            since = self.nscratch
+            here = self.core.loc[t]
+            self.core.log(~t, here)
+            while True:
+                n = &self.core.nodes[here]
+                if n.cell >= 0:
+                    v = self.core.val[n.cell]
+                    self.touch(n.cell, not n.reads, since)
+                    if self.core.watched[n.cell] and not n.reads:
+                        self.touch(self.ncell, True, since)
+                elif n.cell == NODE_CHOOSE:
+                    v = choice
+                else:
+                    code = STEP_BLOCKED
+                    break
+                if v >= n.size or n.entries[v].newv == MISSING:
+                    code = STEP_MISSING
+                    break
+                e = &n.entries[v]
+                if e.newv == BLOCKED:
+                    code = STEP_BLOCKED
+                    break
+                if n.cell >= 0 and e.newv != v:
+                    self.core.log(n.cell, v)
+                    self.core.val[n.cell] = e.newv
+                if e.next >= 0:
+                    here = e.next
+                    code = STEP_OK
+                    break
+                here = ~e.next
+            if code == STEP_MISSING:
+                self.core.miss_node = here
+                self.core.miss_value = v
+                self.core.undo_to(mark)
+                self.nscratch = since
+                self.core.fill()
+                continue
+            break
+        into.task = t
+        into.choice = choice
+        into.first = since
+        into.count = self.nscratch - since
+        if code == STEP_BLOCKED:
+            self.core.undo_to(mark)
+            return STEP_BLOCKED
+        self.core.loc[t] = here
+        if self.core.nodes[here].cell == NODE_FAIL:
+            self.core.fail = self.core.nodes[here].arg
+            return STEP_FAIL
+        return STEP_OK
+
+    cdef int look(self, int t, Step *into) except -1 nogil:
+        """What the next step of task ``t`` would touch here; nothing is changed."""
+        cdef int64_t mark = self.core.nundo
+        cdef int code = self.attempt(t, 0, into)
+        self.core.undo_to(mark)
+        return code
+
+    # ---- going forward and back ----------------------------------------------------------------
+
+    cdef bint before(self, int32_t e, int32_t f) noexcept nogil:
+        """Whether step ``e`` happens before, or is, step ``f``."""
+        cdef Event *x = &self.events[e]
+        return self.clocks[f * self.ntask + x.task] >= x.serial
+
+    cdef int append(self, Step *s, int64_t undo, int32_t branch) except -1 nogil:
+        """Append the step just taken (its accesses are in the scratch pool) to the execution."""
+        cdef Event *e = &self.events[self.nevent]
+        cdef Access *a
+        cdef int32_t i, k, c
+        cdef int32_t *clock = self.clocks + self.nevent * self.ntask
+        if self.naccess + s.count > self.access_capacity:
+            self.access_capacity = 2 * self.access_capacity + s.count + 1024
+            a = <Access *> realloc(self.accesses, self.access_capacity * sizeof(Access))
+            if a == NULL:
+                with gil:
+                    raise MemoryError
+            self.accesses = a
+        e.task = s.task
+        e.choice = s.choice
+        e.undo = undo
+        e.bad = 0
+        e.branch = branch
+        e.first = self.naccess
+        e.count = s.count
+        e.previous = self.latest[s.task]
+        if e.previous == NONE:
+            memset(clock, 0, self.ntask * sizeof(int32_t))
+            e.serial = 1
+        else:
+            memcpy(clock, self.clocks + e.previous * self.ntask, self.ntask * sizeof(int32_t))
+            e.serial = self.events[e.previous].serial + 1
+        for i in range(s.count):
+            a = &self.accesses[self.naccess + i]
+            c = self.scratch[s.first + i].cell
+            a.cell = c
+            a.write = self.scratch[s.first + i].write
+            a.event = self.nevent
+            a.before = self.heads[c]
+            k = a.before
+            while k != NONE:
+                if a.write or self.accesses[k].write:
+                    self.join(clock, self.accesses[k].event)
+                    if self.accesses[k].write:
+                        break
+                k = self.accesses[k].before
+            self.heads[c] = self.naccess + i
+        clock[s.task] = e.serial
+        self.naccess += s.count
+        self.latest[s.task] = self.nevent
+        self.nevent += 1
+        return 0
+
+    cdef void join(self, int32_t *clock, int32_t event) noexcept nogil:
+        cdef int t
+        cdef int32_t *other = self.clocks + event * self.ntask
+        for t in range(self.ntask):
+            if other[t] > clock[t]:
+                clock[t] = other[t]
+
+    cdef void retract(self) noexcept nogil:
+        """Take the last step of the execution back."""
+        cdef Event *e
+        cdef int32_t i
+        self.nevent -= 1
+        e = &self.events[self.nevent]
+        self.nbad -= e.bad
+        for i in range(e.first + e.count - 1, e.first - 1, -1):
+            self.heads[self.accesses[i].cell] = self.accesses[i].before
+        self.naccess = e.first
+        self.latest[e.task] = e.previous
+        self.core.undo_to(e.undo)
+
+    # ---- wakeup trees --------------------------------------------------------------------------
+
+    cdef int32_t new_branch(self, Step *s) except -2 nogil:
+        cdef int32_t b
+        cdef Branch *p
+        if self.free_branch != NONE:
+            b = self.free_branch
+            self.free_branch = self.branches[b].sibling
+        else:
+            if self.nbranch == self.branch_capacity:
+                self.branch_capacity = max(1024, 2 * self.branch_capacity)
+                p = <Branch *> realloc(self.branches, self.branch_capacity * sizeof(Branch))
+                if p == NULL:
+                    with gil:
+                        raise MemoryError
+                self.branches = p
+            b = self.nbranch
+            self.nbranch += 1
+            self.branches[b].room = 0
+        p = &self.branches[b]
+        p.child = NONE
+        p.sibling = NONE
+        p.task = NONE if s == NULL else s.task
+        p.choice = 0 if s == NULL else s.choice
+        p.count = 0
+        if s != NULL:
+            self.keep(p, s)
+        return b
+
+    cdef int keep(self, Branch *p, Step *s) except -1 nogil:
+        """Copy the accesses of a step into the pool of the tree; a branch used again has its room."""
+        cdef Access *a
+        if s.count > p.room:
+            if self.npool + s.count > self.pool_capacity:
+                self.pool_capacity = 2 * self.pool_capacity + s.count + 1024
+                a = <Access *> realloc(self.pool, self.pool_capacity * sizeof(Access))
+                if a == NULL:
+                    with gil:
+                        raise MemoryError
+                self.pool = a
+            p.first = self.npool
+            p.room = s.count
+            self.npool += s.count
+        p.count = s.count
+        memcpy(self.pool + p.first, self.scratch + s.first, s.count * sizeof(Access))
+        return 0
+
+    cdef void drop(self, int32_t b) noexcept nogil:
+        """Free a branch that has no children left."""
+        self.branches[b].sibling = self.free_branch
+        self.free_branch = b
+
+    cdef int place(self, int task, int choice, Access *acc, int n, int32_t start) noexcept nogil:
+        """How a step relates to the sequence from ``start`` on (steps with task NONE are gone).
+
+        Its position if it is there and depends on nothing before it; -1 if it is not there and
+        independent of all; -2 if it comes after, or conflicts with, something.
+        """
+        cdef int32_t i
+        cdef Step *s
+        for i in range(start, self.nsequence):
+            s = &self.sequence[i]
+            if s.task == NONE:
+                continue
+            if s.task == task:
+                return i if s.choice == choice or n else -3
+            if conflict(acc, n, self.scratch + s.first, s.count):
+                return -2
+        return -1
+
+    cdef int insert(self, int32_t root) except -1 nogil:
+        """Insert the sequence into the wakeup tree at ``root``, whose first child is being explored."""
+        cdef int32_t at = root, child, where, last
+        cdef int32_t i, left = self.nsequence
+        cdef Branch *b
+        cdef bint first = True
+        while True:
+            child = self.branches[at].child
+            if child == NONE and not first:
+                return 0
+            last = NONE
+            while child != NONE:
+                b = &self.branches[child]
+                where = self.place(b.task, b.choice, self.pool + b.first, b.count, 0)
+                if where != -2:
+                    break
+                last = child
+                child = b.sibling
+            if child == NONE:
+                break
+            if where == -3 or (first and child == self.branches[root].child):
+                return 0
+            if where >= 0:
+                self.sequence[where].task = NONE
+                left -= 1
+                if left == 0:
+                    return 0
+            at = child
+            first = False
+        for i in range(self.nsequence):
+            if self.sequence[i].task == NONE:
+                continue
+            child = self.new_branch(&self.sequence[i])
+            if last == NONE:
+                self.branches[at].child = child
+            else:
+                self.branches[last].sibling = child
+                last = NONE
+            at = child
+        return 0
+
+    # ---- races ---------------------------------------------------------------------------------
+
+    cdef int reverse(self, int32_t e, int task, int choice, bint *possible) except -1 nogil:
+        """Try the order in which ``task`` goes on as now, but before step ``e``.
+
+        The steps after ``e`` that do not depend on it, and then the step of ``task``, are run from
+        the state before ``e``; ``possible`` tells whether that step is not blocked there.
+        """
+        cdef int32_t n = self.nevent, i
+        cdef uint64_t sleepers
+        cdef int t, code
+        cdef Step s
+        cdef Step *into
+        cdef bint covered = False
+        self.nscratch = 0
+        self.nsequence = 0
+        self.core.undo_to(self.events[e].undo)
+        for i in range(e + 1, n):
+            if self.before(e, i):
+                continue
+            into = &self.sequence[self.nsequence]
+            code = self.attempt(self.events[i].task, self.events[i].choice, into)
+            if code == STEP_BLOCKED:
+                possible[0] = False
+                self.forward(e)
+                return 0
+            self.nsequence += 1
+        into = &self.sequence[self.nsequence]
+        code = self.attempt(task, choice, into)
+        possible[0] = code != STEP_BLOCKED
+        if possible[0]:
+            self.nsequence += 1
+            self.core.undo_to(self.events[e].undo)
+            sleepers = self.asleep[e]
+            for t in range(self.ntask):
+                if sleepers >> t & 1:
+                    self.look(t, &s)
+                    if self.place(t, 0, self.scratch + s.first, s.count, 0) != -2:
+                        covered = True
+                        break
+            if not covered:
+                self.races += 1
+                self.insert(self.tree[e])
+        self.forward(e)
+        return 0
+
+    cdef int forward(self, int32_t e) except -1 nogil:
+        """Take the core from the state before step ``e`` to the end of the execution again."""
+        cdef int32_t i
+        cdef Step s
+        self.core.undo_to(self.events[e].undo)
+        for i in range(e, self.nevent):
+            self.nscratch = 0
+            self.attempt(self.events[i].task, self.events[i].choice, &s)
+        return 0
+
+    cdef bint immediate(self, int32_t e, int32_t *others, int n, int32_t previous) noexcept nogil:
+        """Whether no other predecessor of the step stands between it and ``e``."""
+        cdef int i
+        if previous != NONE and self.before(e, previous):
+            return False
+        for i in range(n):
+            if others[i] != e and self.before(e, others[i]):
+                return False
+        return True
+
+    cdef int races_of(self, int32_t j, Step *s, int32_t previous) except -1 nogil:
+        """Reverse the races of step ``j`` (or of the blocked step ``s``, with ``j`` the end)."""
+        cdef int32_t others[256]
+        cdef int n = 0, i
+        cdef int32_t k, c
+        cdef bint write, possible
+        cdef Access own[64]
+        cdef int nown = min(s.count, 64)
+        memcpy(own, self.scratch + s.first, nown * sizeof(Access))
+        for i in range(nown):
+            k = self.start(own[i].cell, j)
+            while k != NONE:
+                if own[i].write or self.accesses[k].write:
+                    if n < 256:
+                        others[n] = self.accesses[k].event
+                        n += 1
+                    if self.accesses[k].write:
+                        break
+                k = self.accesses[k].before
+        for i in range(nown):
+            c = own[i].cell
+            write = own[i].write
+            k = self.start(c, j)
+            while k != NONE:
+                if write or self.accesses[k].write:
+                    if self.accesses[k].event != NONE and \
+                            self.events[self.accesses[k].event].task != s.task and \
+                            self.immediate(self.accesses[k].event, others, n, previous):
+                        possible = True
+                        self.back(k, i, own, nown, s, previous, others, n)
+                    if self.accesses[k].write:
+                        break
+                k = self.accesses[k].before
+        return 0
+
+    cdef int back(self, int32_t k, int which, Access *own, int nown, Step *s, int32_t previous,
+                  int32_t *others, int n) except -1 nogil:
+        """Reverse the race with access ``k``; where the step is blocked there, go further back."""
+        cdef bint possible
+        cdef int32_t e
+        cdef int task = s.task, choice = s.choice
+        while k != NONE:
+            e = self.accesses[k].event
+            if own[which].write or self.accesses[k].write:
+                if self.events[e].task == task or (previous != NONE and self.before(e, previous)):
+                    return 0
+                self.reverse(e, task, choice, &possible)
+                if possible:
+                    return 0
+            k = self.accesses[k].before
+        return 0
+
+    cdef int32_t start(self, int cell, int32_t j) noexcept nogil:
+        """The last access of ``cell`` before step ``j``."""
+        cdef int32_t k = self.heads[cell]
+        while k != NONE and self.accesses[k].event >= j:
+            k = self.accesses[k].before
+        return k
+
+    cdef int all_races(self) except -1 nogil:
+        """At the end of an execution: reverse every race in it."""
+        cdef int32_t j
+        cdef int t
+        cdef Step s
+        cdef Event *e
+        for j in range(self.nevent):
+            e = &self.events[j]
+            self.nscratch = 0
+            s.task = e.task
+            s.choice = e.choice
+            s.first = 0
+            s.count = e.count
+            self.borrow(e)
+            self.races_of(j, &s, e.previous)
+        for t in range(self.ntask):
+            if not self.core.options(t):
+                continue
+            self.nscratch = 0
+            if self.look(t, &s) == STEP_BLOCKED:
+                self.races_of(self.nevent, &s, self.latest[t])
+        return 0
+
+    cdef int borrow(self, Event *e) except -1 nogil:
+        """Put the accesses of a step of the execution into the scratch pool."""
+        cdef int32_t i
+        for i in range(e.count):
+            self.touch(self.accesses[e.first + i].cell, self.accesses[e.first + i].write, 0)
+        return 0
+
+    # ---- the search ----------------------------------------------------------------------------
+
+    cdef int report(self, int finding, int32_t upto) except -1 with gil:
+        """Count a finding; keep a schedule to the first: all steps, or those before step ``upto``."""
+        cdef int32_t i
+        self.counts[finding] = self.counts.get(finding, 0) + 1
+        if finding not in self.paths:
+            self.paths[finding] = [(self.events[i].task, self.events[i].choice)
+                                   for i in range(self.nevent)
+                                   if upto == NONE or self.before(i, upto)]
+        return 0
+
+    cdef int condemn(self, int finding) except -1 nogil:
+        """The last step broke a property; it counts unless another one was broken before it."""
+        cdef int32_t i, last = self.nevent - 1
+        self.events[last].bad = 1
+        self.nbad += 1
+        for i in range(last):
+            if self.events[i].bad and self.before(i, last):
+                return 0
+        return self.report(finding, last)
+
+    cdef int ended(self) except -1 nogil:
+        """The execution is complete: judge it and reverse its races."""
+        cdef int finding
+        self.traces += 1
+        if not self.nbad:
+            if self.core.terminal_sink is not None:
+                self.sink()
+            if self.core.terminal_probe >= 0:
+                finding = self.core.ask(self.core.terminal_probe)
+                if finding >= 0:
+                    self.report(finding, NONE)
+        return self.all_races()
+
+    cdef int sink(self) except -1 with gil:
+        self.core.terminal_sink([self.core.val[i] for i in range(self.ncell)],
+                                [self.core.loc[i] for i in range(self.ntask)])
+        return 0
+
+    cdef int awake(self) except -2 nogil:
+        """A task that can take a step here and is not asleep; -1: none; NONE - 1 if all asleep."""
+        cdef int t, found = -1
+        cdef Step s
+        cdef uint64_t sleepers = self.asleep[self.nevent]
+        for t in range(self.ntask):
+            if not self.core.options(t):
+                continue
+            self.nscratch = 0
+            if self.look(t, &s) != STEP_BLOCKED:
+                if not (sleepers >> t & 1):
+                    return t
+                found = self.ntask
+        return found
+
+    cdef int advance(self, int32_t branch) except -1 nogil:
+        """Take the step of ``branch``; sets up the state after it. STEP_* of it."""
+        cdef int d = self.nevent, t, code
+        cdef int64_t mark
+        cdef uint64_t sleepers = self.asleep[d], stay = 0
+        cdef Step s, q
+        self.nscratch = 0
+        self.look(self.branches[branch].task, &s)
+        for t in range(self.ntask):
+            if sleepers >> t & 1 and t != s.task:
+                self.look(t, &q)
+                if not conflict(self.scratch + s.first, s.count, self.scratch + q.first, q.count):
+                    stay |= <uint64_t> 1 << t
+        self.nscratch = 0
+        mark = self.core.nundo
+        code = self.attempt(self.branches[branch].task, self.branches[branch].choice, &s)
+        if code == STEP_BLOCKED:
+            return code
+        self.steps += 1
+        self.append(&s, mark, branch)
+        self.asleep[self.nevent] = stay
+        self.tree[self.nevent] = branch
+        return code
+
+    cdef int invariants(self) except -2 nogil:
+        """The first invariant that is broken here, or -1."""
+        cdef int i, finding
+        for i in range(self.core.ninvariant):
+            finding = self.core.ask(self.core.invariants[i])
+            if finding >= 0:
+                return finding
+        return -1
+
+    def run(self, *, uint64_t max_traces, double seconds, tick=None):
+        """Run one execution of each trace. COMPLETE or a LIMIT_* code."""
+        cdef int code
+        self.max_traces = max_traces
+        self.deadline = monotonic() + seconds
+        self.tick = tick
+        with nogil:
+            code = self.explore()
+        return code
+
+    cdef int bounds(self) except -1 with gil:
+        if self.tick is not None:
+            self.tick(self.traces, self.steps, self.nevent)
+        PyErr_CheckSignals()
+        return 3 if monotonic() > self.deadline else 0
+
+    cdef int explore(self) except -1 nogil:
+        cdef int t, code, finding
+        cdef int32_t branch, node
+        cdef Step s
+        cdef uint64_t ticks = 0
+        cdef bint fresh = True
+        self.core.reset()
+        for t in range(self.ntask):
+            if self.core.nodes[self.core.loc[t]].cell == NODE_FAIL:
+                self.core.fail = self.core.nodes[self.core.loc[t]].arg
+                self.report(self.core.fail, NONE)
+                return 0
+        self.tree[0] = self.new_branch(NULL)
+        self.asleep[0] = 0
+        if self.invariants() >= 0:
+            self.report(self.invariants(), NONE)
+            return 0
+        while True:
+            node = self.tree[self.nevent]
+            if fresh and self.branches[node].child == NONE:
+                t = self.awake()
+                if t < 0:
+                    self.ended()
+                elif t == self.ntask:
+                    self.redundant += 1
+                else:
+                    self.nscratch = 0
+                    self.look(t, &s)
+                    self.branches[node].child = self.new_branch(&s)
+            branch = self.branches[node].child
+            if branch == NONE:
+                if self.nevent == 0:
+                    return 0
+                self.leave()
+                fresh = False
+                continue
+            if self.nevent >= self.max_depth:
+                return 6
+            code = self.advance(branch)
+            ticks += 1
+            if ticks % 16384 == 0:
+                finding = self.bounds()
+                if finding:
+                    return finding
+            if self.traces >= self.max_traces:
+                return 1
+            if code == STEP_BLOCKED:
+                with gil:
+                    raise AssertionError("a step of a wakeup sequence is blocked")
+            fresh = True
+            if code == STEP_FAIL:
+                self.condemn(self.core.fail)
+            elif self.core.ninvariant:
+                finding = self.invariants()
+                if finding >= 0:
+                    self.condemn(finding)
+
+    cdef void leave(self) noexcept nogil:
+        """The subtree of the last step is explored: take it back; its task sleeps from now on."""
+        cdef Event *e = &self.events[self.nevent - 1]
+        cdef int32_t branch = e.branch, parent = self.tree[self.nevent - 1]
+        cdef int t = e.task, choice = e.choice
+        self.retract()
+        if choice + 1 < self.core.options(t):
+            self.branches[branch].choice = choice + 1
+            self.branches[branch].child = NONE
+            return
+        self.branches[parent].child = self.branches[branch].sibling
+        self.drop(branch)
+        self.asleep[self.nevent] |= <uint64_t> 1 << t
