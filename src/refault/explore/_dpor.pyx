@@ -28,7 +28,7 @@ LIMIT_DEPTH. Programs with endless tasks belong to the other engine.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
@@ -47,6 +47,7 @@ cdef struct Access:
     int32_t cell
     int32_t write
     int32_t event     # the step that made it
+    int32_t value     # of the cell before the step
     int32_t before    # the access of the same cell before this one
 
 
@@ -60,6 +61,9 @@ cdef struct Event:
     int64_t undo      # length of the undo log before it
     int32_t branch    # wakeup tree node that it follows
     int32_t bad       # it broke a property
+    int32_t node      # where its task stood
+    int32_t single    # it is one operation, and what it touches never differs
+    uint32_t settled  # its races (in the order of races_of) that need not be looked at again
 
 
 cdef struct Branch:
@@ -77,6 +81,8 @@ cdef struct Step:
     int32_t choice
     int32_t first     # accesses in the scratch pool
     int32_t count
+    int32_t node
+    int32_t single
 
 
 cdef bint conflict(Access *a, int na, Access *b, int nb) noexcept nogil:
@@ -99,6 +105,7 @@ cdef class Dpor:
     cdef int32_t nevent, event_capacity, nbad
     cdef int32_t *clocks
     cdef uint64_t *asleep           # per depth: the tasks that need not be run from there
+    cdef int32_t *dreams            # per depth and task asleep: what it touches, as in ``dream``
     cdef Access *accesses
     cdef int32_t naccess, access_capacity
     cdef int32_t *heads             # per cell: its last access
@@ -130,12 +137,13 @@ cdef class Dpor:
         self.events = <Event *> malloc(self.event_capacity * sizeof(Event))
         self.clocks = <int32_t *> malloc(self.event_capacity * (self.ntask + 1) * sizeof(int32_t))
         self.asleep = <uint64_t *> calloc(self.event_capacity, sizeof(uint64_t))
+        self.dreams = <int32_t *> malloc(self.event_capacity * (self.ntask + 1) * sizeof(int32_t))
         self.tree = <int32_t *> calloc(self.event_capacity, sizeof(int32_t))
         self.sequence = <Step *> malloc(self.event_capacity * sizeof(Step))
         self.heads = <int32_t *> malloc((self.ncell + 2) * sizeof(int32_t))
         self.latest = <int32_t *> malloc((self.ntask + 1) * sizeof(int32_t))
         self.joined = <int32_t *> malloc((self.ntask + 1) * sizeof(int32_t))
-        if not (self.events and self.clocks and self.asleep and self.tree and self.sequence
+        if not (self.events and self.clocks and self.asleep and self.dreams and self.tree and self.sequence
                 and self.heads and self.latest and self.joined):
             raise MemoryError
         for i in range(self.ncell + 2):
@@ -150,6 +158,7 @@ cdef class Dpor:
         free(self.events)
         free(self.clocks)
         free(self.asleep)
+        free(self.dreams)
         free(self.tree)
         free(self.sequence)
         free(self.heads)
@@ -162,7 +171,7 @@ cdef class Dpor:
 
     # ---- what a step touches -------------------------------------------------------------------
 
-    cdef int touch(self, int cell, bint write, int32_t since) except -1 nogil:
+    cdef int touch(self, int cell, bint write, int32_t value, int32_t since) except -1 nogil:
         """Add an access to the scratch pool; one per cell and step."""
         cdef int32_t i
         cdef Access *a
@@ -179,6 +188,7 @@ cdef class Dpor:
             self.scratch = a
         self.scratch[self.nscratch].cell = cell
         self.scratch[self.nscratch].write = write
+        self.scratch[self.nscratch].value = value
         self.nscratch += 1
         return 0
 
@@ -192,7 +202,10 @@ cdef class Dpor:
         cdef Node *n
         cdef Entry *e
         cdef int code = STEP_OK
+        cdef bint single
+        into.node = self.core.loc[t]
         while True:
+            single = True
             since = self.nscratch
             here = self.core.loc[t]
             self.core.log(~t, here)
@@ -200,9 +213,10 @@ cdef class Dpor:
                 n = &self.core.nodes[here]
                 if n.cell >= 0:
                     v = self.core.val[n.cell]
-                    self.touch(n.cell, not n.reads, since)
+                    self.touch(n.cell, not n.reads, v, since)
                     if self.core.watched[n.cell] and not n.reads:
-                        self.touch(self.ncell, True, since)
+                        self.touch(self.ncell, True, 0, since)
+                        single = False
                 elif n.cell == NODE_CHOOSE:
                     v = choice
                 else:
@@ -223,6 +237,7 @@ cdef class Dpor:
                     code = STEP_OK
                     break
                 here = ~e.next
+                single = False
             if code == STEP_MISSING:
                 self.core.miss_node = here
                 self.core.miss_value = v
@@ -233,6 +248,7 @@ cdef class Dpor:
             break
         into.task = t
         into.choice = choice
+        into.single = single
         into.first = since
         into.count = self.nscratch - since
         if code == STEP_BLOCKED:
@@ -275,6 +291,9 @@ cdef class Dpor:
         e.choice = s.choice
         e.undo = undo
         e.bad = 0
+        e.node = s.node
+        e.single = s.single
+        e.settled = 0
         e.branch = branch
         e.first = self.naccess
         e.count = s.count
@@ -290,6 +309,7 @@ cdef class Dpor:
             c = self.scratch[s.first + i].cell
             a.cell = c
             a.write = self.scratch[s.first + i].write
+            a.value = self.scratch[s.first + i].value
             a.event = self.nevent
             a.before = self.heads[c]
             k = a.before
@@ -396,16 +416,20 @@ cdef class Dpor:
                 return -2
         return -1
 
-    cdef int insert(self, int32_t root) except -1 nogil:
-        """Insert the sequence into the wakeup tree at ``root``, whose first child is being explored."""
+    cdef int insert(self, int32_t root, int32_t solid) except -1 nogil:
+        """Insert the sequence into the wakeup tree at ``root``, whose first child is being explored.
+
+        1 if the tree now has, right below ``root``, one of the first ``solid`` steps of the sequence.
+        """
         cdef int32_t at = root, child, where, last
         cdef int32_t i, left = self.nsequence
         cdef Branch *b
         cdef bint first = True
+        cdef int answer = 1
         while True:
             child = self.branches[at].child
             if child == NONE and not first:
-                return 0
+                return answer
             last = NONE
             while child != NONE:
                 b = &self.branches[child]
@@ -416,13 +440,15 @@ cdef class Dpor:
                 child = b.sibling
             if child == NONE:
                 break
+            if first:
+                answer = 0 <= where < solid
             if where == -3 or (first and child == self.branches[root].child):
-                return 0
+                return answer
             if where >= 0:
                 self.sequence[where].task = NONE
                 left -= 1
                 if left == 0:
-                    return 0
+                    return answer
             at = child
             first = False
         for i in range(self.nsequence):
@@ -435,62 +461,121 @@ cdef class Dpor:
                 self.branches[last].sibling = child
                 last = NONE
             at = child
-        return 0
+        return answer
 
     # ---- races ---------------------------------------------------------------------------------
 
-    cdef int reverse(self, int32_t e, int task, int choice, bint *possible) except -1 nogil:
-        """Try the order in which ``task`` goes on as now, but before step ``e``.
+    cdef int reverse(self, int32_t e, int32_t j, Access *acc, Step *s, bint *solid) except -1 nogil:
+        """Try the order in which step ``s``, now the j-th, comes before step ``e``; 0 if it is blocked.
 
-        The steps after ``e`` that do not depend on it, and then the step of ``task``, are run from
-        the state before ``e``; ``possible`` tells whether that step is not blocked there.
+        The reversed execution is: what stands between ``e`` and ``s`` and does not depend on ``e``,
+        then ``s``, then the rest that does not depend on ``e``. It is built from what is known of
+        the steps where that is enough, else by running it from the state before ``e``. ``solid`` says
+        that however the execution goes on after ``s``, this race is settled.
         """
-        cdef int32_t n = self.nevent, i
-        cdef uint64_t sleepers
-        cdef int t, code
-        cdef Step s
+        cdef int32_t i, n
         cdef Step *into
-        cdef bint covered = False
+        cdef Entry *entry
+        cdef bint known = s.single and acc.cell < self.ncell
         self.nscratch = 0
         self.nsequence = 0
-        self.core.undo_to(self.events[e].undo)
-        for i in range(e + 1, n):
-            if self.before(e, i):
-                continue
-            into = &self.sequence[self.nsequence]
-            code = self.attempt(self.events[i].task, self.events[i].choice, into)
-            if code == STEP_BLOCKED:
-                possible[0] = False
-                self.forward(e)
-                return 0
-            self.nsequence += 1
-        into = &self.sequence[self.nsequence]
-        code = self.attempt(task, choice, into)
-        possible[0] = code != STEP_BLOCKED
-        if possible[0]:
-            self.nsequence += 1
-            self.core.undo_to(self.events[e].undo)
-            sleepers = self.asleep[e]
-            for t in range(self.ntask):
-                if sleepers >> t & 1:
-                    self.look(t, &s)
-                    if self.place(t, 0, self.scratch + s.first, s.count, 0) != -2:
-                        covered = True
-                        break
-            if not covered:
-                self.races += 1
-                self.insert(self.tree[e])
-        self.forward(e)
+        solid[0] = False
+        if known:
+            if acc.value >= self.core.nodes[s.node].size:
+                known = False
+            else:
+                entry = &self.core.nodes[s.node].entries[acc.value]
+                if entry.newv == BLOCKED:
+                    return 0
+                known = entry.newv != MISSING
+        for i in range(e + 1, j):
+            if not self.before(e, i):
+                self.recall(i)
+        n = self.nsequence
+        if known:
+            into = &self.sequence[n]
+            into[0] = s[0]
+            into.first = self.nscratch
+            into.count = 1
+            self.touch(acc.cell, not self.core.nodes[s.node].reads, 0, self.nscratch)
+        elif not self.run_reversed(e, s):
+            return 0
+        self.nsequence = n + 1
+        for i in range(j + 1, self.nevent):
+            if not self.before(e, i):
+                self.recall(i)
+        self.races += 1
+        if not self.covered(e, n + 1, solid):
+            solid[0] = self.insert(self.tree[e], n + 1)
+        return 1
+
+    cdef int recall(self, int32_t i) except -1 nogil:
+        """Append step ``i`` of the execution to the sequence."""
+        cdef Event *x = &self.events[i]
+        cdef Step *into = &self.sequence[self.nsequence]
+        cdef int32_t k
+        into.task = x.task
+        into.choice = x.choice
+        into.node = x.node
+        into.single = x.single
+        into.first = self.nscratch
+        into.count = x.count
+        for k in range(x.first, x.first + x.count):
+            self.touch(self.accesses[k].cell, self.accesses[k].write, 0, into.first)
+        self.nsequence += 1
         return 0
+
+    cdef int run_reversed(self, int32_t e, Step *s) except -1 nogil:
+        """Run the sequence so far and then step ``s`` from the state before ``e``; 0 if it blocks."""
+        cdef int32_t i
+        cdef int code
+        cdef Step ignored
+        cdef int32_t keep = self.nscratch
+        self.core.undo_to(self.events[e].undo)
+        for i in range(self.nsequence):
+            self.attempt(self.sequence[i].task, self.sequence[i].choice, &ignored)
+            self.nscratch = keep
+        code = self.attempt(s.task, s.choice, &self.sequence[self.nsequence])
+        self.forward(e)
+        return code != STEP_BLOCKED
+
+    cdef bint covered(self, int32_t e, int32_t n, bint *solid) except -1 nogil:
+        """Whether a task asleep before step ``e`` could begin the sequence."""
+        cdef uint64_t sleepers = self.asleep[e]
+        cdef int t
+        cdef int32_t where, code
+        cdef Access one
+        cdef Step s
+        for t in range(self.ntask):
+            if not (sleepers >> t & 1):
+                continue
+            code = self.dreams[e * self.ntask + t]
+            if code >= 0:
+                one.cell = code >> 1
+                one.write = code & 1
+                where = self.place(t, 0, &one, 1, 0)
+            else:
+                self.dream(e, t, &s)
+                where = self.place(t, 0, self.scratch + s.first, s.count, 0)
+            if where != -2:
+                solid[0] = 0 <= where < n
+                return True
+        return False
+
+    cdef int dream(self, int32_t e, int t, Step *s) except -1 nogil:
+        """What task ``t``, asleep before step ``e``, would touch there."""
+        self.core.undo_to(self.events[e].undo)
+        self.look(t, s)
+        return self.forward(e)
 
     cdef int forward(self, int32_t e) except -1 nogil:
         """Take the core from the state before step ``e`` to the end of the execution again."""
-        cdef int32_t i
+        cdef int32_t i, keep = self.nscratch
         cdef Step s
         self.core.undo_to(self.events[e].undo)
         for i in range(e, self.nevent):
-            self.nscratch = 0
             self.attempt(self.events[i].task, self.events[i].choice, &s)
+            self.nscratch = keep
         return 0
 
     cdef bint immediate(self, int32_t e, int32_t *others, int n, int32_t previous) noexcept nogil:
@@ -506,9 +591,9 @@ cdef class Dpor:
     cdef int races_of(self, int32_t j, Step *s, int32_t previous) except -1 nogil:
         """Reverse the races of step ``j`` (or of the blocked step ``s``, with ``j`` the end)."""
         cdef int32_t others[256]
-        cdef int n = 0, i
-        cdef int32_t k, c
-        cdef bint write, possible
+        cdef int n = 0, i, race = -1
+        cdef int32_t k, event
+        cdef bint solid
         cdef Access own[64]
         cdef int nown = min(s.count, 64)
         memcpy(own, self.scratch + s.first, nown * sizeof(Access))
@@ -523,37 +608,40 @@ cdef class Dpor:
                         break
                 k = self.accesses[k].before
         for i in range(nown):
-            c = own[i].cell
-            write = own[i].write
-            k = self.start(c, j)
+            k = self.start(own[i].cell, j)
             while k != NONE:
-                if write or self.accesses[k].write:
-                    if self.accesses[k].event != NONE and \
-                            self.events[self.accesses[k].event].task != s.task and \
-                            self.immediate(self.accesses[k].event, others, n, previous):
-                        possible = True
-                        self.back(k, i, own, nown, s, previous, others, n)
+                if own[i].write or self.accesses[k].write:
+                    event = self.accesses[k].event
+                    if self.events[event].task != s.task and \
+                            self.immediate(event, others, n, previous):
+                        race += 1
+                        if j == self.nevent or race >= 32 or \
+                                not (self.events[j].settled >> race & 1):
+                            solid = self.back(k, own[i].write, j, s, previous)
+                            if solid and race < 32 and j < self.nevent:
+                                self.events[j].settled |= <uint32_t> 1 << race
                     if self.accesses[k].write:
                         break
                 k = self.accesses[k].before
         return 0
 
-    cdef int back(self, int32_t k, int which, Access *own, int nown, Step *s, int32_t previous,
-                  int32_t *others, int n) except -1 nogil:
-        """Reverse the race with access ``k``; where the step is blocked there, go further back."""
-        cdef bint possible
+    cdef bint back(self, int32_t k, bint write, int32_t j, Step *s,
+                   int32_t previous) except -1 nogil:
+        """Reverse the race with access ``k``; where the step is blocked there, go further back.
+
+        True if the race is settled however the execution goes on.
+        """
         cdef int32_t e
-        cdef int task = s.task, choice = s.choice
+        cdef bint solid
         while k != NONE:
             e = self.accesses[k].event
-            if own[which].write or self.accesses[k].write:
-                if self.events[e].task == task or (previous != NONE and self.before(e, previous)):
-                    return 0
-                self.reverse(e, task, choice, &possible)
-                if possible:
-                    return 0
+            if write or self.accesses[k].write:
+                if self.events[e].task == s.task or (previous != NONE and self.before(e, previous)):
+                    return True
+                if self.reverse(e, j, &self.accesses[k], s, &solid):
+                    return solid
             k = self.accesses[k].before
-        return 0
+        return True
 
     cdef int32_t start(self, int cell, int32_t j) noexcept nogil:
         """The last access of ``cell`` before step ``j``."""
@@ -573,6 +661,8 @@ cdef class Dpor:
             self.nscratch = 0
             s.task = e.task
             s.choice = e.choice
+            s.node = e.node
+            s.single = e.single
             s.first = 0
             s.count = e.count
             self.borrow(e)
@@ -589,7 +679,7 @@ cdef class Dpor:
         """Put the accesses of a step of the execution into the scratch pool."""
         cdef int32_t i
         for i in range(e.count):
-            self.touch(self.accesses[e.first + i].cell, self.accesses[e.first + i].write, 0)
+            self.touch(self.accesses[e.first + i].cell, self.accesses[e.first + i].write, 0, 0)
         return 0
 
     # ---- the search ----------------------------------------------------------------------------
@@ -657,6 +747,7 @@ cdef class Dpor:
         self.look(self.branches[branch].task, &s)
         for t in range(self.ntask):
             if sleepers >> t & 1 and t != s.task:
+                self.dreams[(d + 1) * self.ntask + t] = self.dreams[d * self.ntask + t]
                 self.look(t, &q)
                 if not conflict(self.scratch + s.first, s.count, self.scratch + q.first, q.count):
                     stay |= <uint64_t> 1 << t
@@ -758,6 +849,9 @@ cdef class Dpor:
         cdef Event *e = &self.events[self.nevent - 1]
         cdef int32_t branch = e.branch, parent = self.tree[self.nevent - 1]
         cdef int t = e.task, choice = e.choice
+        cdef int32_t code = -1
+        if e.single and e.count == 1:
+            code = self.accesses[e.first].cell << 1 | self.accesses[e.first].write
         self.retract()
         if choice + 1 < self.core.options(t):
             self.branches[branch].choice = choice + 1
@@ -766,3 +860,4 @@ cdef class Dpor:
         self.branches[parent].child = self.branches[branch].sibling
         self.drop(branch)
         self.asleep[self.nevent] |= <uint64_t> 1 << t
+        self.dreams[self.nevent * self.ntask + t] = code
