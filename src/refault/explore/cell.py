@@ -32,6 +32,10 @@ def _wait(old: Any, pred: Callable[..., bool], *args: Any) -> Any:
     return (old, old) if pred(old, *args) else BLOCKED
 
 
+def _peek(old: Any, fn: Callable[..., Any], *args: Any) -> Any:
+    return old, fn(old, *args)
+
+
 def _cas(old: T, expected: T, new: T) -> tuple[T, bool]:
     return (new, True) if old == expected else (old, False)
 
@@ -87,7 +91,7 @@ class Cell(Generic[T]):
                 "pass ints, strings, tuples or frozen objects to an operation",
             ) from None
         if found is None:
-            reads = fn is _read or fn is _wait
+            reads = fn in (_read, _wait, _peek)
             number = self.program.next_op()
             found = self._ops[key] = Op(number, self, name, fn, args, reads=reads)
         return found
@@ -95,6 +99,10 @@ class Cell(Generic[T]):
     def read(self) -> T:
         """Read the cell."""
         return perform(self.op("read", _read, ()))  # type: ignore[no-any-return]
+
+    def peek(self, fn: Callable[..., R], *args: Any) -> R:
+        """Read no more of the cell than ``fn(value, *args)``, so that the rest makes no difference."""
+        return perform(self.op("peek", _peek, (fn, *args)))  # type: ignore[no-any-return]
 
     def write(self, value: T) -> None:
         """Write the cell."""
