@@ -9,7 +9,7 @@ import refault
 from refault import explore
 
 FACE = {
-    "BLOCKED", "Cell", "EndlessLoop", "Event", "Evidence", "Finding", "HiddenState", "Limits",
+    "BLOCKED", "Blocked", "Cell", "EndlessLoop", "Event", "Evidence", "Finding", "HiddenState", "Holders", "Limits", "Mode",
     "ModelError", "Nondeterminism", "Op", "Program", "ReplayDiverged", "Replayer", "Task", "Trace",
     "UserError", "Verdict", "View", "Violation", "atomic", "check", "choose", "current_program",
     "current_task", "note", "replay", "restart", "scope", "traced",

@@ -35,9 +35,7 @@ def test_imports_point_down(layer: str) -> None:
     allowed = set(LAYERS[LAYERS.index(layer) :])
     files = sorted((ROOT / layer).rglob("*.py"))
     assert files, f"layer {layer} has no modules"
-    wrong = {
-        f"{f.relative_to(ROOT)} imports {up}" for f in files for up in imported(f) - allowed
-    }
+    wrong = {f"{f.relative_to(ROOT)} imports {up}" for f in files for up in imported(f) - allowed}
     assert not wrong
 
 

@@ -4,7 +4,7 @@ A program is made of ``Cell``s and tasks; ``check`` explores every interleaving 
 operations and returns a ``Verdict``; ``replay`` runs one schedule and returns its ``Trace``.
 """
 
-from .cell import Cell
+from .cell import Cell, Holders, Mode
 from .errors import (
     EndlessLoop,
     HiddenState,
@@ -14,7 +14,7 @@ from .errors import (
     UserError,
     Violation,
 )
-from .operation import BLOCKED, Op
+from .operation import BLOCKED, Blocked, Op
 from .program import Program, Task, View
 from .replay import Replayer, replay
 from .runtime import atomic, choose, current_program, current_task, note, restart, scope, traced
@@ -24,13 +24,16 @@ from .verdict import Evidence, Limits, Verdict
 
 __all__ = [
     "BLOCKED",
+    "Blocked",
     "Cell",
     "EndlessLoop",
     "Event",
     "Evidence",
     "Finding",
     "HiddenState",
+    "Holders",
     "Limits",
+    "Mode",
     "ModelError",
     "Nondeterminism",
     "Op",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from .errors import ModelError
-from .operation import BLOCKED, Op, function_key, typed
+from .operation import BLOCKED, Blocked, Op, function_key, typed
 from .runtime import perform
 from .where import caller_place, describe
 
@@ -101,16 +101,17 @@ class Cell(Generic[T]):
         return perform(self.op("read", _read, ()))  # type: ignore[no-any-return]
 
     def peek(self, fn: Callable[..., R], *args: Any) -> R:
-        """Read no more of the cell than ``fn(value, *args)``, so that the rest makes no difference."""
+        """Read no more of the cell than ``fn(value, *args)``."""
         return perform(self.op("peek", _peek, (fn, *args)))  # type: ignore[no-any-return]
 
     def write(self, value: T) -> None:
         """Write the cell."""
         perform(self.op("write", _write, (value,)))
 
-    def update(self, fn: Callable[..., Any], *args: Any) -> Any:
+    def update(self, fn: Callable[..., tuple[T, R] | Blocked], *args: Any) -> R:
         """``fn(old, *args) -> (new, result)`` as one operation; ``BLOCKED`` to wait."""
-        return perform(self.op(getattr(fn, "__name__", "update").strip("_"), fn, args))
+        name = getattr(fn, "__name__", "update").strip("_")
+        return perform(self.op(name, fn, args))  # type: ignore[no-any-return]
 
     def wait(self, pred: Callable[..., bool], *args: Any) -> T:
         """Wait until ``pred(value, *args)``; return that value."""

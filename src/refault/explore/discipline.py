@@ -26,8 +26,10 @@ the search starts again, tables kept. At its end no assumption that it used was 
 Who holds a lock is read off the values of lock cells (``Cell.holders``), not declared by the
 operations: an operation after which its task is among the holders was an acquisition. If an
 operation of one task takes a lock away from another, or the answer depends on more than the
-result, the cell is no longer trusted as a lock. An operation that changes a cell read by an
-invariant is never solo, for the order of two changes to what is observed matters.
+result, the cell is no longer trusted as a lock; that is asked of every known operation at every
+known value, for a reduction that believes in the lock would not try the case. An operation that
+changes a cell read by an invariant is never solo, for the order of two changes to what is
+observed matters.
 
 The cycle proviso is the search's: see ``_core.visit_all``.
 """
@@ -49,7 +51,7 @@ MAX_VALUES = 512
 class Signature:
     """All local states of one task that do ``op`` while holding ``held``."""
 
-    __slots__ = ("held", "nodes", "op", "solo", "task")
+    __slots__ = ("held", "nodes", "op", "probed", "solo", "task")
 
     def __init__(self, task: Task, op: Op, held: Held) -> None:
         self.task = task
@@ -57,6 +59,7 @@ class Signature:
         self.held = held
         self.nodes: list[int] = []
         self.solo = True
+        self.probed = 0
 
 
 class Discipline:
@@ -111,6 +114,25 @@ class Discipline:
         if taken_away or (len(after) > 1 and "x" in after.values()):
             self._distrust(cell)
 
+    def _probe_lock(self, cell: int) -> None:
+        """Ask of every known operation at every known value whether it breaks the lock.
+
+        The search may never do it there, for the very reason that the lock is believed in.
+        """
+        values = self._program.cells[cell].values
+        holders = self._program.cells[cell].holders
+        if holders is None or cell in self._distrusted:
+            return
+        for sig in self._by_cell[cell]:
+            mine = next((mode for c, mode in sig.held if c == cell), None)
+            for value in range(sig.probed, min(len(values), MAX_VALUES)):
+                before = dict(holders(values[value]))
+                outcome = sig.op.outcome(value) if before.get(sig.task.name) == mine else None
+                if isinstance(outcome, Done):
+                    after = dict(holders(values[outcome.new]))
+                    self._check_lock(cell, sig.task.name, before, after)
+            sig.probed = min(len(values), MAX_VALUES)
+
     def reconcile(self, first: Held, second: Held) -> None:
         """One history, two answers to what is held: trust none of the locks they differ on."""
         for cell, _mode in first ^ second:
@@ -129,6 +151,7 @@ class Discipline:
         return dropped
 
     def _examine(self, cell: int) -> bool:
+        self._probe_lock(cell)
         signatures = self._by_cell[cell]
         values = self._program.cells[cell].values
         stamp = (len(signatures), len(values))
@@ -192,7 +215,7 @@ class Discipline:
             return False
         values = a.cell.values
         while at < len(values):
-            if not _commute_at(a, b, at):
+            if at >= MAX_VALUES or not _commute_at(a, b, at):
                 self._commuting[key] = -1
                 return False
             at += 1

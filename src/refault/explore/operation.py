@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from .cell import Cell
 
 
-class _Blocked(Enum):
+class Blocked(Enum):
+    """The type of ``BLOCKED``."""
+
     BLOCKED = "BLOCKED"
 
     def __repr__(self) -> str:
         return "BLOCKED"
 
 
-BLOCKED: Final = _Blocked.BLOCKED
+BLOCKED: Final = Blocked.BLOCKED
 """What an operation returns where it must wait for the cell to change."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time as clock
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from .predicate import Trees
 from .program import Program
 from .replay import replay
 from .runner import Finished
-from .tables import MAX_HISTORY, Tables
+from .tables import MAX_HISTORY, OutOfTime, Tables
 from .trace import Finding, Trace
 from .verdict import Evidence, Limits, Verdict, conclude
 
@@ -44,7 +45,22 @@ class Search:
         deadline = clock.monotonic() + limits.time
         while True:
             self.terminals.clear()
-            code: int = self.tables.core.search(
+            code = self._search(deadline, limits, reduce, keep_terminals, progress)
+            if code != _core.RESTART:
+                return code
+            self.restarts += 1
+
+    def _search(
+        self,
+        deadline: float,
+        limits: Limits,
+        reduce: bool,
+        keep_terminals: bool,
+        progress: Progress | None,
+    ) -> int:
+        self.tables.deadline = deadline
+        try:
+            return self.tables.core.search(
                 reduce=reduce,
                 max_states=limits.max_states,
                 max_memory=limits.max_memory,
@@ -52,9 +68,10 @@ class Search:
                 terminal_sink=self._keep if keep_terminals else None,
                 tick=progress,
             )
-            if code != _core.RESTART:
-                return code
-            self.restarts += 1
+        except OutOfTime:
+            return _core.LIMIT_TIME
+        finally:
+            self.tables.deadline = math.inf
 
     def _keep(self, values: list[int], nodes: list[int]) -> None:
         cells = tuple(

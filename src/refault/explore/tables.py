@@ -35,6 +35,8 @@ is nondeterministic.
 
 from __future__ import annotations
 
+import math
+import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from itertools import pairwise
@@ -51,7 +53,12 @@ from .trace import Finding
 
 PARKED = 512
 MAX_HISTORY = 5000
+MAX_NODES = 2_000_000
 DONE, CHOOSE, FAIL = -1, -2, -3
+
+
+class OutOfTime(Exception):
+    """The deadline passed while a table was being filled."""
 
 
 class Node(NamedTuple):
@@ -142,6 +149,7 @@ class Tables:
         self.nodes: list[Node] = []
         self.findings: list[Finding] = []
         self.fill_probe: Any = None
+        self.deadline = math.inf
         self._max_history = max_history
         self._folds = Folds()
         self._by_fold: dict[int, int] = {}
@@ -153,6 +161,8 @@ class Tables:
 
     def fill(self, node: int, value: int) -> None:
         """Complete the entry of ``node`` at the cell's value ``value`` (or for a choice)."""
+        if time.monotonic() > self.deadline:
+            raise OutOfTime
         at = self.nodes[node]
         request = at.request
         assert isinstance(request, Request)
@@ -228,6 +238,13 @@ class Tables:
 
     def _add(self, node: Node) -> int:
         self.nodes.append(node)
+        if len(self.nodes) > MAX_NODES:
+            raise EndlessLoop(
+                f"{place_text(node.place)}: {MAX_NODES} local states, most likely of task "
+                f"{node.task.name!r}",
+                "put restart(<locals that live across the loop>) at the head of endless loops, "
+                "and make functions that return little @scope",
+            )
         request = node.request
         if isinstance(request, Finding):
             self.findings.append(request)
