@@ -17,12 +17,11 @@ task cannot move, so those are decomposed again (Streett). What comes out:
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
 
 from refault.explore._core cimport (
-    NODE_DONE, NODE_FAIL, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, STEP_OK, Core, monotonic,
+    NODE_DONE, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, Core, monotonic,
     refault_words,
 )
 
@@ -74,15 +73,14 @@ cdef class Graph:
     cdef int32_t *stack
     cdef int32_t *path
     cdef int64_t *cursor
-    cdef uint64_t daemons, max_memory
+    cdef uint64_t max_memory
     cdef int32_t max_states, labels
     cdef double deadline
 
-    def __cinit__(self, Core core, daemons):
+    def __cinit__(self, Core core):
         self.core = core
         if core.ntask > 64:
             raise ValueError("at most 64 tasks")
-        self.daemons = daemons
 
     def __dealloc__(self):
         free(self.keys)
@@ -441,46 +439,65 @@ cdef class Graph:
                 missing -= {t for t in missing if not self.states[at].enabled >> t & 1}
                 missing.discard(task)
         if at != start or not steps:
-            steps += [(task, choice) for task, choice, _ in self.walk(component, at, set(), start)]
+            for task, choice, at in self.walk(component, at, set(), start):
+                steps.append((task, choice))
         return steps
 
     cdef object walk(self, set component, int32_t at, set tasks, int32_t goal):
         """The shortest walk from ``at`` that ends with a step of one of ``tasks``, or in ``goal``."""
         cdef int64_t e
-        came = {at: None}
-        queue = [at]
-        for s in queue:
+        cdef dict came = {at: None}
+        cdef list queue = [at], way
+        cdef int32_t s, u
+        for here in queue:
+            s = here
             for e in range(self.out[s], self.out[s + 1]):
                 u = self.edges[e].target
                 if u not in component:
                     continue
                 step = (s, self.edges[e].task, self.edges[e].choice, u)
                 if self.edges[e].task in tasks or u == goal:
-                    way = [step]
-                    while came[way[-1][0]] is not None:
-                        way.append(came[way[-1][0]])
-                    return [(t, c, v) for _, t, c, v in reversed(way)]
+                    way = []
+                    while step is not None:
+                        way.append(step[1:])
+                        step = came[step[0]]
+                    way.reverse()
+                    return way
                 if u not in came:
                     came[u] = step
                     queue.append(u)
         return None
 
-    def visit(self, int32_t state):
-        """Put the core into ``state``."""
+    def fingerprints(self, members):
+        """The fingerprints of some states."""
+        cdef uint64_t i
+        wanted = set(members)
+        return {self.keys[i] for i in range(self.mask + 1)
+                if self.keys[i] and self.numbers[i] in wanted}
+
+    def state(self, uint64_t fp):
+        """The state with a fingerprint."""
+        cdef bint fresh
+        return self.number(fp, &fresh)
+
+    def visit(self, path):
+        """Put the core into the state that ``path`` leads to."""
         cdef uint64_t fp = self.core.reset()
         cdef bint solo
-        for task, choice in self.stem(state):
+        for task, choice in path:
             self.core.step(task, choice, &fp, &solo)
-        return fp
 
     def done(self):
-        """The tasks that are done in the core's present state."""
+        """The tasks that are done in the core's present state, as a mask."""
+        cdef uint64_t mask = 0
         cdef int t
-        return {t for t in range(self.core.ntask)
-                if self.core.nodes[self.core.loc[t]].cell == NODE_DONE}
+        for t in range(self.core.ntask):
+            if self.core.nodes[self.core.loc[t]].cell == NODE_DONE:
+                mask |= <uint64_t> 1 << t
+        return mask
 
     def judge(self):
         """What the judgement of terminal states says of the core's present state, or -1."""
         if self.core.terminal_probe < 0:
             return -1
-        return self.core.ask(self.core.terminal_probe)
+        return max(self.core.ask(self.core.terminal_probe), -1)

@@ -16,3 +16,11 @@ def shortest(
     max_memory: int,
     seconds: float,
 ) -> tuple[tuple[int, list[tuple[int, int]]] | None, int]: ...
+def nearest(
+    core: Core,
+    goals: set[int],
+    *,
+    max_states: int,
+    max_memory: int,
+    seconds: float,
+) -> tuple[tuple[int, list[tuple[int, int]]] | None, int]: ...

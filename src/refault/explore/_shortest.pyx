@@ -48,8 +48,9 @@ cdef class Shortest:
     cdef int ntarget
     cdef bint guided
     cdef set failing               # tasks that can end in a finding of this kind
+    cdef object goals              # or: fingerprints of the states to reach
 
-    def __cinit__(self, Core core, wanted, kind):
+    def __cinit__(self, Core core, wanted, kind, goals_=None):
         cdef int i, j
         self.core = core
         self.wanted = wanted
@@ -63,7 +64,8 @@ cdef class Shortest:
             for j in range(core.ntask):
                 self.targets[i * core.ntask + j] = goals[i][j]
         self.failing = set()
-        self.guided = not core.targets_cut and self.only_tasks_end_in_it()
+        self.goals = goals_
+        self.guided = goals_ is None and not core.targets_cut and self.only_tasks_end_in_it()
 
     cdef bint only_tasks_end_in_it(self):
         """Whether every finding of this kind is a known terminal state or the end of one task."""
@@ -187,7 +189,7 @@ cdef class Shortest:
         return fp
 
     cdef object met(self, int finding, int32_t steps):
-        if self.wanted.get(finding) != self.kind:
+        if self.goals is not None or self.wanted.get(finding) != self.kind:
             return None
         return finding, [(self.path[2 * i], self.path[2 * i + 1]) for i in range(steps)]
 
@@ -207,6 +209,8 @@ cdef class Shortest:
                 return self.met(core.nodes[core.loc[t]].arg, 0)
         if not self.first_time((fp ^ refault_mix(<uint64_t> (last + 2))) | 1):
             return None
+        if self.goals is not None and fp in self.goals:
+            return fp, [(self.path[2 * i], self.path[2 * i + 1]) for i in range(steps)]
         for i in range(core.ninvariant):
             code = core.ask(core.invariants[i])
             if code >= 0:
@@ -274,3 +278,11 @@ def shortest(Core core, wanted, kind, *, uint64_t max_states, uint64_t max_memor
     Call it after ``core.search``, whose violating terminal states guide it.
     """
     return Shortest(core, wanted, kind).run(max_states, max_memory, seconds)
+
+
+def nearest(Core core, goals, *, uint64_t max_states, uint64_t max_memory, double seconds):
+    """The schedule with the fewest context switches, then steps, to one of some states.
+
+    ``goals`` holds fingerprints. Returns (fingerprint, path) or ``None``, and a code.
+    """
+    return Shortest(core, None, None, goals).run(max_states, max_memory, seconds)

@@ -114,7 +114,8 @@ class Program:
         if not left:
             return None
         waits = tuple(f"{n} waits at {view.pending(n)}" for n in left)
-        return Finding("deadlock", f"{', '.join(left)} wait for ever", waits)
+        verb = "waits" if len(left) == 1 else "wait"
+        return Finding("deadlock", f"{', '.join(left)} {verb} for ever", waits)
 
     def task_named(self, name: str) -> Task:
         """The task called ``name``."""

@@ -215,7 +215,11 @@ class Replayer:
             return None
         return self.program.judge(self)
 
-    def finish(self, *, minimal: bool, finding: Finding | None = None) -> Trace:
+    def snapshot(self) -> tuple[Any, ...]:
+        """What two equal states have in common: all values, and what each task wants next."""
+        return (*self.values, *(repr(a.stop) for a in self.actors.values()))
+
+    def finish(self, *, minimal: bool, finding: Finding | None = None, cycle: int = -1) -> Trace:
         """The trace so far; tasks that are stuck show what they had entered."""
         found = finding or self.verdict() or Finding("no finding")
         for actor in self.actors.values():
@@ -230,6 +234,7 @@ class Replayer:
             switches=count_switches(schedule),
             steps=len(schedule),
             minimal=minimal,
+            cycle=cycle,
         )
 
     def close(self) -> None:
@@ -243,18 +248,32 @@ def replay(
     schedule: Iterable[tuple[str, int]],
     *,
     minimal: bool = False,
+    cycle: int = -1,
+    finding: Finding | None = None,
     expect: str | None = None,
 ) -> Trace:
     """Run ``schedule``, pairs of task and choice, through a freshly built program.
 
-    Raises ``ReplayDiverged`` where the schedule does not fit, or does not end in a finding of kind
-    ``expect``.
+    From step ``cycle`` on, if given, the schedule must come back to where it was; ``finding`` is
+    then what is wrong with that. Raises ``ReplayDiverged`` where the schedule does not fit, or
+    does not end in a finding of kind ``expect``.
     """
     player = Replayer(build)
     try:
-        for task, choice in schedule:
+        start: tuple[Any, ...] | None = None
+        for number, (task, choice) in enumerate(schedule):
+            if number == cycle:
+                start = player.snapshot()
             player.step(task, choice)
-        trace = player.finish(minimal=minimal)
+        if cycle >= 0 and start != player.snapshot():
+            raise ReplayDiverged(
+                cycle,
+                f"the schedule does not come back to where it was at step {cycle}",
+                "the model has changed since it was recorded: check the scenario again",
+            )
+        if cycle >= 0 and finding is None:
+            finding = player.program.judge(player)
+        trace = player.finish(minimal=minimal, finding=finding, cycle=cycle)
     finally:
         player.close()
     if expect is not None and trace.finding.kind != expect:

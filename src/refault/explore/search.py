@@ -11,6 +11,7 @@ from typing import Any
 from . import _core
 from ._shortest import shortest
 from .errors import UserError
+from .liveness import Lasso, endless_runs
 from .predicate import Trees
 from .program import Program
 from .replay import replay
@@ -84,7 +85,9 @@ class Search:
         )
         self.terminals.add((cells, done))
 
-    def evidence(self, seconds: float, *, reduce: bool, bounds: tuple[str, ...]) -> Evidence:
+    def evidence(
+        self, seconds: float, *, reduce: bool, bounds: tuple[str, ...], liveness: str
+    ) -> Evidence:
         """What the last search has seen."""
         core = self.tables.core
         return Evidence(
@@ -99,6 +102,7 @@ class Search:
             local_states=len(self.tables.nodes),
             table_misses=core.misses,
             restarts=self.restarts,
+            liveness=liveness,
         )
 
     def explain(self, limits: Limits) -> list[tuple[Finding, Trace]]:
@@ -124,10 +128,34 @@ class Search:
         traced = [self._trace(*b) for b in best.values()]
         return sorted(traced, key=lambda ft: (not ft[1].minimal, ft[1].switches, ft[1].steps))
 
+    def findings(
+        self, limits: Limits, lassos: tuple[Lasso, ...], *, explain: bool
+    ) -> tuple[tuple[Finding, Trace | None], ...]:
+        """Every kind of finding, with its trace if ``explain``."""
+        if not explain:
+            kinds = {self.tables.findings[n].kind: n for n in self.tables.core.paths}
+            return tuple((self.tables.findings[n], None) for n in kinds.values()) + tuple(
+                (lasso.finding, None) for lasso in lassos
+            )
+        found = self.explain(limits) if self.tables.core.paths else []
+        return (*found, *(self._round(lasso) for lasso in lassos))
+
+    def _round(self, lasso: Lasso) -> tuple[Finding, Trace]:
+        trace = replay(
+            self.build,
+            self._named(lasso.stem + lasso.cycle),
+            minimal=lasso.minimal,
+            cycle=len(lasso.stem),
+            finding=lasso.finding,
+        )
+        return lasso.finding, trace
+
+    def _named(self, path: Path) -> list[tuple[str, int]]:
+        return [(self.program.tasks[t].name, c) for t, c in path]
+
     def _trace(self, number: int, path: Path, minimal: bool) -> tuple[Finding, Trace]:
         finding = self.tables.findings[number]
-        names = [t.name for t in self.program.tasks]
-        schedule = [(names[t], c) for t, c in path]
+        schedule = self._named(path)
         return finding, replay(self.build, schedule, minimal=minimal, expect=finding.kind)
 
     def counts(self) -> dict[str, int]:
@@ -152,6 +180,7 @@ def check(
     build: Build,
     *,
     reduce: bool = True,
+    liveness: bool = True,
     max_states: int | None = None,
     max_memory: int | None = None,
     time: float | None = None,
@@ -162,12 +191,13 @@ def check(
 ) -> Verdict:
     """Explore every interleaving of the program that ``build`` makes.
 
-    ``reduce`` switches the learned lock discipline; ``explain`` the search for the
-    counterexample with the fewest context switches. ``max_states``, ``max_memory`` (bytes) and
-    ``time`` (seconds) bound the search; a search that meets a bound without a finding is
-    *inconclusive*. ``progress`` is called with (states, transitions, depth) now and then. Raises
-    ``ModelError`` for a model that breaks the rules; a ``KeyboardInterrupt`` makes the verdict
-    *inconclusive*.
+    ``reduce`` switches the learned lock discipline; ``liveness`` the search for livelocks, which
+    takes the whole graph of states where tasks can come back to where they were; ``explain`` the
+    search for the counterexample with the fewest context switches. ``max_states``,
+    ``max_memory`` (bytes) and ``time`` (seconds) bound the search; a search that meets a bound
+    without a finding is *inconclusive*. ``progress`` is called with (states, transitions, depth)
+    now and then. Raises ``ModelError`` for a model that breaks the rules; a
+    ``KeyboardInterrupt`` makes the verdict *inconclusive*.
     """
     default = Limits()
     limits = Limits(
@@ -177,27 +207,27 @@ def check(
     )
     began = clock.perf_counter()
     search = Search(build, max_history=max_history)
-    interrupted = False
+    lassos: tuple[Lasso, ...] = ()
+    remark = "not looked for"
     try:
         code = search.run(limits, reduce=reduce, keep_terminals=keep_terminals, progress=progress)
+        if liveness and code == _core.COMPLETE and not search.tables.core.paths:
+            lassos, code, remark = endless_runs(search.tables, limits)
     except KeyboardInterrupt:
-        code, interrupted = _core.INTERRUPTED, True
+        code = _core.INTERRUPTED
     seconds = clock.perf_counter() - began
     reason = _reason(code, limits)
-    evidence = search.evidence(seconds, reduce=reduce, bounds=(reason,) if reason else ())
-    findings: list[tuple[Finding, Trace | None]] = []
+    evidence = search.evidence(
+        seconds, reduce=reduce, bounds=(reason,) if reason else (), liveness=remark
+    )
     try:
-        if search.tables.core.paths and explain and not interrupted:
-            findings = list(search.explain(limits))
-        else:
-            kinds = {search.tables.findings[n].kind: n for n in search.tables.core.paths}
-            findings = [(search.tables.findings[n], None) for n in kinds.values()]
+        findings = search.findings(limits, lassos, explain=explain and code != _core.INTERRUPTED)
     finally:
         search.tables.close()
     return conclude(
         complete=code == _core.COMPLETE,
         reason=reason,
-        findings=tuple(findings),
+        findings=findings,
         evidence=evidence,
         counts=search.counts(),
         terminals=frozenset(search.terminals) if keep_terminals else None,

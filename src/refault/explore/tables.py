@@ -153,7 +153,7 @@ class Tables:
         self._max_history = max_history
         self._folds = Folds()
         self._by_fold: dict[int, int] = {}
-        self._successors: dict[tuple[int, Hashable], int] = {}
+        self.successors: dict[tuple[int, Hashable], int] = {}
         self._ends: dict[tuple[int, object], int] = {}
         self._parked: OrderedDict[int, FoldingRunner] = OrderedDict()
         self.core.set_root([0] * len(program.cells), [self._start(t) for t in program.tasks])
@@ -200,7 +200,7 @@ class Tables:
     def _successor(self, node: int, result: Any, held: Held) -> int:
         try:
             key = (node, typed(result))
-            known = self._successors.get(key)
+            known = self.successors.get(key)
         except TypeError:
             check_hashable(result, "the result of an operation")
             raise
@@ -211,7 +211,7 @@ class Tables:
         runner = self._parked.pop(node, None) or self._rebuild(node)
         runner.feeding = False
         after = self._land(runner, runner.go_on(result, held), node, result)
-        self._successors[key] = after
+        self.successors[key] = after
         return after
 
     def _land(self, runner: FoldingRunner, stop: Stop, parent: int, result: Any) -> int:

@@ -41,7 +41,8 @@ class Trace(Struct, frozen=True):
     """A schedule run through the real Python: the counterexample that people read.
 
     ``schedule`` holds (task, choice) per step; ``minimal`` says that no schedule to this kind of
-    finding has fewer context switches, nor as few with fewer steps.
+    finding has fewer context switches, nor as few with fewer steps. ``cycle`` is the step from
+    which on the rest of the schedule repeats for ever, or -1.
     """
 
     tasks: tuple[str, ...]
@@ -51,6 +52,7 @@ class Trace(Struct, frozen=True):
     switches: int
     steps: int
     minimal: bool
+    cycle: int = -1
 
 
 def count_switches(schedule: tuple[tuple[str, int], ...]) -> int:

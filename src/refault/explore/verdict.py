@@ -29,8 +29,8 @@ class Evidence(Struct, frozen=True):
 
     ``states`` counts stored states (a reduced search stores fewer than it visits), ``depth`` the
     longest path in steps, ``collision`` bounds the probability that two states shared a
-    fingerprint and one was missed, ``restarts`` how often the reduction dropped an assumption
-    and began again.
+    fingerprint and one was missed, ``liveness`` what was done about runs that never end,
+    ``restarts`` how often the reduction dropped an assumption and began again.
     """
 
     states: int
@@ -44,6 +44,7 @@ class Evidence(Struct, frozen=True):
     local_states: int
     table_misses: int
     restarts: int = 0
+    liveness: str = ""
 
 
 class _Seal:

@@ -1,0 +1,144 @@
+"""Tasks that run for ever without getting anywhere; see ``_liveness`` for the theory."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from . import _core
+from ._liveness import Graph
+from ._shortest import nearest
+from .tables import Tables
+from .trace import Finding
+from .verdict import Limits
+
+Path = list[tuple[int, int]]
+
+
+class Lasso(NamedTuple):
+    """A way into a cycle, and once around it."""
+
+    finding: Finding
+    stem: Path
+    cycle: Path
+    minimal: bool
+
+
+class Liveness(NamedTuple):
+    """What was found out about endless runs.
+
+    ``code`` tells whether all of them were looked at; ``remark`` says how, in words.
+    """
+
+    lassos: tuple[Lasso, ...]
+    code: int
+    remark: str
+
+
+class Component(NamedTuple):
+    """A fair strongly connected component: its states, and tasks as bit masks."""
+
+    members: list[int]
+    inside: int
+    starving: int
+
+
+def has_cycle(tables: Tables) -> bool:
+    """Whether some task can come back to a local state; otherwise every run is finite."""
+    after: dict[int, list[int]] = {}
+    for (node, _result), successor in tables.successors.items():
+        after.setdefault(node, []).append(successor)
+    on_path: dict[int, bool] = {}
+    for root in list(after):
+        if root in on_path:
+            continue
+        on_path[root] = True
+        stack = [(root, iter(after[root]))]
+        while stack:
+            node, rest = stack[-1]
+            following = next(rest, None)
+            if following is None:
+                on_path[node] = False
+                stack.pop()
+            elif on_path.get(following):
+                return True
+            elif following not in on_path:
+                on_path[following] = True
+                stack.append((following, iter(after.get(following, ()))))
+    return False
+
+
+def endless_runs(tables: Tables, limits: Limits) -> Liveness:
+    """Find livelocks: cycles on which a task runs for ever, however fair everything is."""
+    if not has_cycle(tables):
+        return Liveness((), _core.COMPLETE, "every run ends: no task can come back to where it was")
+    graph = Graph(tables.core)
+    code = graph.build(
+        max_states=limits.max_states, max_memory=limits.max_memory, seconds=limits.time
+    )
+    if code != _core.COMPLETE:
+        return Liveness((), code, "")
+    search = _Endless(tables, graph, limits)
+    components = [Component(*c) for c in graph.fair()]
+    lassos = search.lassos(components)
+    strong = sum(not c.starving for c in components)
+    remark = f"{strong} fair cycles among {graph.nstate} states"
+    if strong < len(components):
+        remark += f", {len(components) - strong} more in which a task starves"
+    return Liveness(lassos, code, remark)
+
+
+class _Endless:
+    """Turns bad components into lassos, one for each kind of finding."""
+
+    def __init__(self, tables: Tables, graph: Graph, limits: Limits) -> None:
+        self._tables = tables
+        self._graph = graph
+        self._limits = limits
+        tasks = tables.program.tasks
+        self._names = [t.name for t in tasks]
+        self._workers = sum(1 << t.index for t in tasks if not t.daemon)
+
+    def lassos(self, components: list[Component]) -> tuple[Lasso, ...]:
+        """One lasso for each kind of finding in the strongly fair components."""
+        kinds: dict[str, list[tuple[Component, Finding]]] = {}
+        for c in components:
+            found = None if c.starving else self._judge(c)
+            if found is not None:
+                kinds.setdefault(found.kind, []).append((c, found))
+        return tuple(self._lasso(cs) for cs in kinds.values())
+
+    def _judge(self, c: Component) -> Finding | None:
+        self._graph.visit(self._graph.stem(c.members[0]))
+        left = self._workers & ~self._graph.done()
+        runners = self._who(left & c.inside)
+        if runners:
+            others = self._who(left & ~c.inside)
+            waits = tuple(f"{n} waits meanwhile" for n in others)
+            verb = "runs" if len(runners) == 1 else "run"
+            message = f"{', '.join(runners)} {verb} for ever and never get on"
+            return Finding(
+                "livelock", message.replace("get on", "gets on", len(runners) == 1), waits
+            )
+        number = self._graph.judge() if left else -1
+        return self._tables.findings[number] if number >= 0 else None
+
+    def _who(self, mask: int) -> list[str]:
+        return [n for i, n in enumerate(self._names) if mask >> i & 1]
+
+    def _lasso(self, components: list[tuple[Component, Finding]]) -> Lasso:
+        owner = {s: (c, f) for c, f in components for s in c.members}
+        found, _code = nearest(
+            self._tables.core,
+            self._graph.fingerprints(list(owner)),
+            max_states=self._limits.max_states,
+            max_memory=self._limits.max_memory,
+            seconds=self._limits.time,
+        )
+        if found is None:
+            state = components[0][0].members[0]
+            stem = self._graph.stem(state)
+        else:
+            state, stem = self._graph.state(found[0]), found[1]
+        component, finding = owner[state]
+        cycle = self._graph.cycle(component.members, state, component.inside)
+        return Lasso(finding, stem, cycle, found is not None)
