@@ -86,6 +86,7 @@ cdef class Core:
     cdef int32_t *val
     cdef int32_t *loc
     cdef int32_t *root
+    cdef uint64_t root_fp
     cdef uint8_t *watched
     cdef Undo *undo
     cdef int64_t nundo, undo_capacity
@@ -133,8 +134,6 @@ cdef class Core:
     cdef int bounds(self) except -1 with gil
     cdef int visit_all(self, bint reduce) except -1 nogil
     cdef void widen(self) noexcept nogil
-    cdef uint64_t zv(self, int cell, int value) noexcept nogil
-    cdef uint64_t zl(self, int task, int node) noexcept nogil
     cdef int log(self, int32_t slot, int32_t old) except -1 nogil
     cdef void undo_to(self, int64_t mark) noexcept nogil
     cdef int options(self, int t) noexcept nogil

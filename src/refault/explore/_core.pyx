@@ -6,7 +6,7 @@ names the cell that its task operates on next; its entry for the cell's present 
 value, the next node, and the change of the fingerprint. A *step* of a task follows entries until
 it reaches a node that does not continue an atomic block; a blocked entry on the way undoes it all.
 
-The fingerprint of a state is the exclusive or of one mixed word per slot, so a step changes it
+The fingerprint of a state is the exclusive or of one key per slot (see ``keys``), so a step changes it
 by a constant that the entry holds: the fingerprint of a successor is known before the successor
 is built, its line of the table is fetched ahead, and most steps, which lead to states already
 known, cost one load and one exclusive or. The search keeps one state and an undo log.
@@ -115,24 +115,24 @@ cdef class Core:
             n.size = size
         return &n.entries[value]
 
-    def set_entry(self, int node, int value, int newv, int next, bint cont):
-        """Node ``node`` at ``value`` of its cell: the cell becomes ``newv``, the task goes to ``next``."""
+    def set_entry(self, int node, int value, int newv, int next, bint cont, uint64_t delta):
+        """Node ``node`` at ``value`` of its cell: the cell becomes ``newv``, the task goes to ``next``.
+
+        ``delta`` is the change that this makes to the fingerprint.
+        """
         cdef Entry *e = self.entry(node, value)
-        cdef Node *n = &self.nodes[node]
-        cdef uint64_t d = self.zl(n.task, node) ^ self.zl(n.task, next)
-        if n.cell >= 0:
-            d ^= self.zv(n.cell, value) ^ self.zv(n.cell, newv)
         e.newv = newv
         e.next = ~next if cont else next
-        e.delta = d
+        e.delta = delta
 
     def set_blocked(self, int node, int value):
         """Node ``node`` cannot operate while its cell has ``value``."""
         self.entry(node, value).newv = BLOCKED
 
-    def set_root(self, values, locations):
-        """The initial state."""
+    def set_root(self, values, locations, uint64_t fp):
+        """The initial state and its fingerprint."""
         cdef int i
+        self.root_fp = fp
         for i in range(self.ncell):
             self.root[i] = values[i]
         for i in range(self.ntask):
@@ -195,23 +195,11 @@ cdef class Core:
 
     # ---- state ---------------------------------------------------------------------------------
 
-    cdef uint64_t zv(self, int cell, int value) noexcept nogil:
-        return refault_mix((<uint64_t> (cell + 1) << 32) ^ <uint64_t> value) 
-
-    cdef uint64_t zl(self, int task, int node) noexcept nogil:
-        return refault_mix((<uint64_t> (task + 1) << 48) ^ <uint64_t> node) 
-
     cdef uint64_t reset(self) noexcept nogil:
-        cdef int i
-        cdef uint64_t fp = 0
         memcpy(self.val, self.root, self.ncell * sizeof(int32_t))
         memcpy(self.loc, self.root + self.ncell, self.ntask * sizeof(int32_t))
-        for i in range(self.ncell):
-            fp ^= self.zv(i, self.val[i])
-        for i in range(self.ntask):
-            fp ^= self.zl(i, self.loc[i])
         self.nundo = 0
-        return fp
+        return self.root_fp
 
     cdef int log(self, int32_t slot, int32_t old) except -1 nogil:
         cdef Undo *u

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import Enum
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from .errors import ModelError
+from .keys import value_key
 from .operation import BLOCKED, Blocked, Op, function_key, typed
 from .runtime import perform
 from .where import caller_place, describe
@@ -57,6 +60,7 @@ class Cell(Generic[T]):
         self.name = name
         self.holders = holders
         self.values: list[T] = []
+        self._keys: dict[int, int] = {}
         self._ids: dict[Any, int] = {}
         self._ops: dict[Any, Op] = {}
         self.intern(initial)
@@ -76,9 +80,26 @@ class Cell(Generic[T]):
                 "use an immutable value: int, str, Enum, tuple, frozenset, NamedTuple",
             ) from None
         if found is None:
+            self._check_value(value)
             found = self._ids[key] = len(self.values)
             self.values.append(value)
         return found
+
+    def _check_value(self, value: T) -> None:
+        plain = type(value).__hash__ is object.__hash__ and type(value).__eq__ is object.__eq__
+        if plain and value is not None and not isinstance(value, Enum | type | FunctionType):
+            raise ModelError(
+                f"{caller_place()}: cell {self.name} was given {describe(value)}, "
+                "which is compared by identity",
+                "use a value: int, str, Enum, tuple, NamedTuple, frozen dataclass",
+            )
+
+    def key(self, value: int) -> int:
+        """The 64-bit key of the value with id ``value``."""
+        known = self._keys.get(value)
+        if known is None:
+            known = self._keys[value] = value_key(self.index, self.values[value])
+        return known
 
     def op(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...]) -> Op:
         """The operation ``fn(value, *args)``; the same object whenever it is the same operation."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Hashable
 from types import CodeType
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from .errors import ModelError, Violation
 from .operation import Op
 from .program import Program, Task
 from .trace import Finding
-from .where import assertion, caller_place, model_frame, short
+from .where import assertion, caller_place, innermost, model_frame, short
 
 
 class Request(NamedTuple):
@@ -104,7 +103,7 @@ class Runner:
         return FINISHED
 
     def _crash(self, error: Exception) -> ModelError:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
+        frame = innermost(error)
         return ModelError(
             f"{short(frame.filename)}:{frame.lineno} ({frame.name}): task {self.task_name!r} "
             f"raised {type(error).__name__}: {error}",

@@ -21,11 +21,11 @@ reasons with them.
 **Soundness of folding.** Nothing checks that the code after a fold depends only on what the fold
 keeps; it is the rule for model code that it does (no mutable state outside cells and locals,
 locals that live across a loop named in ``restart``). What is checked: when a second history
-arrives at a known fold, the operation that it asks for must be the recorded one. If not, the
-model keeps *hidden state*, and the error names both places. A difference that shows only later
-is found when a run that arrived by the second history is the one that is extended, which is not
-always; the verdicts of a model with hidden state that never shows as a different next operation
-are worthless, and nothing here can tell.
+arrives at a known fold, the operation that it asks for must be the recorded one, and so must
+those of the next few steps (``SHADOW``) along results that the table already has. If not, the
+model keeps *hidden state*, and the error names both places. A difference that shows only later,
+or only after other results, goes unnoticed; the verdicts of such a model are worthless, and
+nothing here can tell.
 
 **Re-execution.** To extend the table at a node, a greenlet must stand there. The one that found
 the node is parked (up to ``PARKED`` of them) and simply goes on; otherwise the task is run anew
@@ -45,6 +45,7 @@ from typing import Any, NamedTuple
 from ._core import Core
 from .discipline import Discipline, Held
 from .errors import EndlessLoop, HiddenState, Nondeterminism
+from .keys import key
 from .operation import Crashed, Failed, Op, typed
 from .program import Program, Task
 from .runner import Finished, Place, Request, Runner, Stop, place_text
@@ -52,6 +53,7 @@ from .runtime import check_hashable
 from .trace import Finding
 
 PARKED = 512
+SHADOW = 16
 MAX_HISTORY = 5000
 MAX_NODES = 2_000_000
 DONE, CHOOSE, FAIL = -1, -2, -3
@@ -74,14 +76,33 @@ class Node(NamedTuple):
 
 
 class Folds:
-    """Interns folded histories."""
+    """Interns folded histories. A history is a kind, the fold that it goes on from, and details."""
 
     def __init__(self) -> None:
         self._ids: dict[Hashable, int] = {}
+        self._parts: list[tuple[str, int, tuple[Hashable, ...]]] = []
+        self._keys: dict[int, int] = {}
 
-    def __call__(self, *key: Hashable) -> int:
-        """The int that stands for ``key``."""
-        return self._ids.setdefault(key, len(self._ids))
+    def __call__(self, kind: str, base: int, *details: Hashable) -> int:
+        """The int that stands for a history."""
+        whole = (kind, base, details)
+        known = self._ids.get(whole)
+        if known is None:
+            known = self._ids[whole] = len(self._parts)
+            self._parts.append(whole)
+        return known
+
+    def key(self, fold: int) -> int:
+        """The 64-bit key of a history: of what it goes on from, and of the details."""
+        chain = [fold]
+        while chain[-1] not in self._keys and self._parts[chain[-1]][0] != "start":
+            chain.append(self._parts[chain[-1]][1])
+        for at in reversed(chain):
+            if at not in self._keys:
+                kind, base, details = self._parts[at]
+                before = base if kind == "start" else self._keys[base]
+                self._keys[at] = key(kind, str(before), details)
+        return self._keys[fold]
 
 
 class FoldingRunner(Runner):
@@ -154,10 +175,21 @@ class Tables:
         self._folds = Folds()
         self._by_fold: dict[int, int] = {}
         self.successors: dict[tuple[int, Hashable], int] = {}
+        self._ahead: dict[int, tuple[Any, Held, int]] = {}
         self._ends: dict[tuple[int, object], int] = {}
         self._parked: OrderedDict[int, FoldingRunner] = OrderedDict()
-        self.core.set_root([0] * len(program.cells), [self._start(t) for t in program.tasks])
+        self._node_keys: list[int] = []
+        self._root()
         self.discipline.settle()
+
+    def _root(self) -> None:
+        starts = [self._start(t) for t in self.program.tasks]
+        fp = 0
+        for cell in self.program.cells:
+            fp ^= cell.key(0)
+        for node in starts:
+            fp ^= self._node_keys[node]
+        self.core.set_root([0] * len(self.program.cells), starts, fp)
 
     def fill(self, node: int, value: int) -> None:
         """Complete the entry of ``node`` at the cell's value ``value`` (or for a choice)."""
@@ -168,7 +200,7 @@ class Tables:
         assert isinstance(request, Request)
         if request.op is None:
             after = self._successor(node, request.options[value], at.held)
-            self.core.set_entry(node, value, 0, after, self._continues(after))
+            self._connect(node, value, 0, after, 0)
         else:
             self._fill_op(node, at, request.op, value)
         if self.discipline.settle():
@@ -182,12 +214,16 @@ class Tables:
         if isinstance(outcome, Crashed):
             raise op.crash(outcome.error)
         if isinstance(outcome, Failed):
-            fail = self._end(at.task, outcome.finding)
-            self.core.set_entry(node, value, value, fail, False)
+            self._connect(node, value, value, self._end(at.task, outcome.finding), 0)
             return
         held = self.discipline.held_after(at.task, at.held, op, value, outcome.new)
         after = self._successor(node, outcome.result, held)
-        self.core.set_entry(node, value, outcome.new, after, self._continues(after))
+        change = op.cell.key(value) ^ op.cell.key(outcome.new)
+        self._connect(node, value, outcome.new, after, change)
+
+    def _connect(self, node: int, value: int, new: int, after: int, change: int) -> None:
+        change ^= self._node_keys[node] ^ self._node_keys[after]
+        self.core.set_entry(node, value, new, after, self._continues(after), change)
 
     def _continues(self, node: int) -> bool:
         request = self.nodes[node].request
@@ -199,8 +235,8 @@ class Tables:
 
     def _successor(self, node: int, result: Any, held: Held) -> int:
         try:
-            key = (node, typed(result))
-            known = self.successors.get(key)
+            edge = (node, typed(result))
+            known = self.successors.get(edge)
         except TypeError:
             check_hashable(result, "the result of an operation")
             raise
@@ -211,7 +247,8 @@ class Tables:
         runner = self._parked.pop(node, None) or self._rebuild(node)
         runner.feeding = False
         after = self._land(runner, runner.go_on(result, held), node, result)
-        self.successors[key] = after
+        self.successors[edge] = after
+        self._ahead.setdefault(node, (result, held, after))
         return after
 
     def _land(self, runner: FoldingRunner, stop: Stop, parent: int, result: Any) -> int:
@@ -221,6 +258,7 @@ class Tables:
         known = self._by_fold.get(runner.fold)
         if known is not None:
             self._same_request(known, runner, stop)
+            self._shadow(runner, known)
             runner.kill()
             return known
         node = Node(runner.task, stop, runner.fold, runner.held, runner.place, parent, result)
@@ -238,6 +276,7 @@ class Tables:
 
     def _add(self, node: Node) -> int:
         self.nodes.append(node)
+        self._node_keys.append(self._key(node))
         if len(self.nodes) > MAX_NODES:
             raise EndlessLoop(
                 f"{place_text(node.place)}: {MAX_NODES} local states, most likely of task "
@@ -257,10 +296,36 @@ class Tables:
         self.discipline.add(number, node.task, request.op, node.held)
         return number
 
+    def _key(self, node: Node) -> int:
+        if node.fold < 0:
+            return key("end", str(node.task.index), str(node.request))
+        return self._folds.key(node.fold)
+
+    def _shadow(self, runner: FoldingRunner, node: int) -> None:
+        """Lead a run that arrived by another history along the table for some steps.
+
+        Hidden state seldom shows in the very next operation.
+        """
+        runner.feeding = True
+        for _ in range(SHADOW):
+            ahead = self._ahead.get(node)
+            if ahead is None:
+                return
+            result, held, following = ahead
+            stop = runner.go_on(result, held)
+            known = self.nodes[following]
+            if stop != known.request or (known.fold >= 0 and runner.fold != known.fold):
+                self._hidden(following, runner, stop)
+            if known.fold < 0:
+                return
+            node = following
+
     def _same_request(self, known: int, runner: FoldingRunner, now: Request) -> None:
+        if self.nodes[known].request != now:
+            self._hidden(known, runner, now)
+
+    def _hidden(self, known: int, runner: FoldingRunner, now: Stop) -> None:
         before = self.nodes[known]
-        if before.request == now:
-            return
         raise HiddenState(
             f"task {runner.task_name!r} keeps hidden state: two histories meet in one local state, "
             f"then one goes on with {self._what(before.request)} at {place_text(before.place)}, "

@@ -50,13 +50,17 @@ def caller_place() -> str:
     return f"{short(code.co_filename)}:{frame.f_lineno} ({code.co_qualname})"
 
 
+def innermost(error: BaseException) -> traceback.FrameSummary:
+    """Where model code raised: the last frame outside the explorer and Python's own library."""
+    frames = list(traceback.extract_tb(error.__traceback__))
+    foreign = (_OWN, "<", os.path.dirname(os.__file__) + os.sep)
+    own = [f for f in frames if not f.filename.startswith(foreign)]
+    return (own or frames)[-1]
+
+
 def assertion(error: AssertionError) -> Finding:
     """A failed ``assert`` of model code, with its line."""
-    frames = list(traceback.extract_tb(error.__traceback__))
-    own = [f for f in frames if not f.filename.startswith(_OWN)] or frames
-    if not own:
-        return Finding("assertion failure", str(error))
-    at = own[-1]
+    at = innermost(error)
     source = (linecache.getline(at.filename, at.lineno or 0)).strip()
     said = str(error).split("\n", 1)[0]
     message = f"{short(at.filename)}:{at.lineno} ({at.name}): {said or source}"

@@ -23,7 +23,7 @@ def load_file(where: str) -> list[Scenario]:
     With ``::name`` any function that takes one argument will do.
     """
     path, _, name = where.partition("::")
-    module = _load(Path(path))
+    module = _load(Path(path).resolve())
     if name:
         return [_named(module, name, path)]
     found = in_module(module) or [

@@ -1,0 +1,47 @@
+"""Keys of values and histories that mean the same in every process.
+
+A state's fingerprint is the exclusive or of one 64-bit key per slot. The keys are hashes of what
+the slot holds, not of the numbers that it was given in this run: so a search can go on in
+another process, on another machine or after a crash, and its table of fingerprints still means
+what it meant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import Enum
+from hashlib import blake2b
+from types import CodeType
+
+from .operation import typed
+
+
+def canonical(value: object) -> str:
+    """A text for a value, the same in every process."""
+    if isinstance(value, Enum):
+        return f"{type(value).__qualname__}.{value.name}"
+    if isinstance(value, frozenset):
+        return f"{{{','.join(sorted(map(canonical, value)))}}}"
+    if isinstance(value, tuple):
+        return f"{type(value).__qualname__}({','.join(map(canonical, value))})"
+    if isinstance(value, type):
+        return value.__qualname__
+    if isinstance(value, CodeType):
+        return f"{value.co_qualname}:{value.co_firstlineno}"
+    if dataclasses.is_dataclass(value):
+        fields = ",".join(canonical(getattr(value, f.name)) for f in dataclasses.fields(value))
+        return f"{type(value).__qualname__}({fields})"
+    return repr(value)
+
+
+def key(*parts: object) -> int:
+    """A 64-bit hash of the canonical texts of ``parts``."""
+    text = "\x1f".join(p if isinstance(p, str) else canonical(p) for p in parts)
+    return int.from_bytes(
+        blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little"
+    )
+
+
+def value_key(cell: int, value: object) -> int:
+    """The key of a value in the slot of a cell."""
+    return key("cell", str(cell), typed(value))
