@@ -8,6 +8,8 @@ worker - handle_userfault            returns
 
 from __future__ import annotations
 
+from hypothesis import strategies as st
+
 from refault.explore.trace import Event, Finding, Trace, count_switches
 
 LOST = Finding(
@@ -20,11 +22,24 @@ LOST = Finding(
     ),
 )
 
+WORDS = [
+    "schedule",
+    "~quiet",
+    "UFFDIO_COPY (write-protected)",
+    "userfaultfd_wake_function_with_a_name_that_no_column_can_hold",
+    "a remark of many words that says what was seen",
+    "x" * 90,
+]
 KINDS = {"+": "enter", "-": "exit", ".": "op", "#": "note"}
 
 
-def trace(script: str, finding: Finding = LOST, tasks: tuple[str, ...] = ()) -> Trace:
-    """Build the trace that ``script`` describes; tasks come in order of appearance."""
+def trace(
+    script: str, finding: Finding = LOST, tasks: tuple[str, ...] = (), failed: str = ""
+) -> Trace:
+    """Build the trace that ``script`` describes; tasks come in order of appearance.
+
+    ``failed`` takes one more step, which broke a property and so left no event.
+    """
     events: list[Event] = []
     depth: dict[str, int] = dict.fromkeys(tasks, 0)
     schedule: list[tuple[str, int]] = []
@@ -32,14 +47,45 @@ def trace(script: str, finding: Finding = LOST, tasks: tuple[str, ...] = ()) -> 
         task, sign, rest = line.split(maxsplit=2)
         depth.setdefault(task, 0)
         depth[task] -= sign == "-"
-        events.append(_event(len(schedule), task, sign, depth[task], rest))
+        step = len(schedule) - (sign in "-#" and bool(schedule))
+        events.append(_event(step, task, sign, depth[task], rest))
         depth[task] += sign == "+"
         if sign == ".":
             schedule.append((task, 0))
-    switches = count_switches(tuple(schedule))
-    return Trace(
-        tuple(depth), tuple(schedule), tuple(events), finding, switches, len(schedule), True
-    )
+    if failed:
+        schedule.append((failed, 0))
+    return recorded(tuple(depth), tuple(schedule), events, finding)
+
+
+def recorded(
+    tasks: tuple[str, ...],
+    schedule: tuple[tuple[str, int], ...],
+    events: list[Event],
+    finding: Finding = LOST,
+) -> Trace:
+    """Build a trace of its parts."""
+    switches = count_switches(schedule)
+    return Trace(tasks, schedule, tuple(events), finding, switches, len(schedule), True)
+
+
+@st.composite
+def random_traces(draw: st.DrawFn) -> Trace:
+    """Draw a trace of up to six tasks that call, return, operate and note at random."""
+    tasks = [f"task{n}" for n in range(draw(st.integers(1, 6)))]
+    stacks: dict[str, list[str]] = {task: [] for task in tasks}
+    lines: list[str] = []
+    for task in draw(st.lists(st.sampled_from(tasks), max_size=40)):
+        sign, name = draw(st.sampled_from("+-.#")), draw(st.sampled_from(WORDS))
+        if sign == "+":
+            stacks[task].append(name)
+        elif sign == "-" and stacks[task]:
+            name = stacks[task].pop()
+        elif sign == "-":
+            continue
+        elif sign == ".":
+            name = f"write {name.split()[0]} 0 -> {draw(st.integers(0, 1))}"
+        lines.append(f"{task} {sign} {name}")
+    return trace("\n".join(lines), tasks=tuple(tasks))
 
 
 def _event(step: int, task: str, sign: str, depth: int, rest: str) -> Event:
@@ -62,7 +108,6 @@ SEED_004 = trace(
     worker . spin_lock ptl free -> worker
     worker . read pte none
     worker . spin_unlock ptl worker -> free
-    worker + handle_userfault
     monitor + UFFDIO_COPY (write-protected)
     monitor . down_read mmap_lock 0 -> 1
     monitor + mfill_atomic_install_pte
@@ -87,18 +132,22 @@ SEED_004 = trace(
     monitor # nothing to wake
     monitor - wake_userfault
     monitor - UFFDIO_WRITEPROTECT (unprotect)
-    worker . spin_lock fault_pending_wqh.lock free -> worker
+    worker - do_anonymous_page
+    worker + handle_userfault
+    worker + spin_lock(fault_pending_wqh)
+    worker . acquire fault_pending_wqh.lock free -> worker
+    worker - spin_lock(fault_pending_wqh)
     worker . add_wait_queue fault_pending_wqh () -> (worker)
-    worker . set_current_state worker.state R -> S
-    worker . spin_unlock fault_pending_wqh.lock worker -> free
-    worker + userfaultfd_must_wait
+    worker + set_current_state(INTERRUPTIBLE)
+    worker . write worker.state RUNNING -> INTERRUPTIBLE
+    worker - set_current_state(INTERRUPTIBLE)
+    worker + spin_unlock(fault_pending_wqh)
+    worker . release fault_pending_wqh.lock worker -> free
+    worker - spin_unlock(fault_pending_wqh)
     monitor + write to page 0
-    monitor # #PF on the same PTE due to write-protection
-    monitor + ~exc_page_fault
     monitor + handle_mm_fault
-    monitor + __handle_mm_fault
-    monitor + handle_pte_fault
     monitor . read pte present
+    monitor # #PF on the same PTE due to write-protection
     monitor + do_wp_page
     monitor . spin_lock ptl free -> monitor
     monitor + wp_page_copy
@@ -106,19 +155,17 @@ SEED_004 = trace(
     monitor . write pte present -> none
     monitor # PTE is clear
     monitor - ptep_clear_flush
+    worker + userfaultfd_must_wait
     worker . read pte none
     worker # pte_none(pte) -> must wait
     worker - userfaultfd_must_wait
     worker . up_read mmap_lock 1 -> 0
-    worker + schedule
     monitor . write pte none -> present,write
     monitor . spin_unlock ptl monitor -> free
     monitor - wp_page_copy
     monitor - do_wp_page
-    monitor - handle_pte_fault
-    monitor - __handle_mm_fault
     monitor - handle_mm_fault
-    monitor - ~exc_page_fault
     monitor - write to page 0
+    worker + schedule
     """
 )

@@ -34,11 +34,11 @@ from .select import Job, select
 @json_option
 @plain_option
 @click.pass_context
-def command(ctx: click.Context, names: tuple[str, ...], **options: Any) -> None:
+def command(ctx: click.Context, /, names: tuple[str, ...], **options: Any) -> None:
     """Explore every interleaving of scenarios.
 
     Without arguments the whole catalogue is checked, each scenario in all variants that it states
-    expectations for. An ID may be a pattern. FILE.py is a file of your own; NAME one scenario of it.
+    expectations for. An ID may be a pattern. FILE.py is a file of your own, NAME a scenario in it.
     """
     jobs = select(names, options["variant"])
     session = Session(as_json=options["as_json"], plain=options["plain"], keep=options["keep"])
@@ -62,13 +62,13 @@ class Session:
             interrupted = not all(self._settle(job, limits) for job in jobs)
         except KeyboardInterrupt:
             interrupted = True
-        if interrupted:
-            click.echo(
-                f"refault: interrupted, {len(self.outcomes)} of {len(jobs)} checks begun", err=True
-            )
         if self.as_json:
             click.echo(_json(self.outcomes))
-        return INCONCLUSIVE if interrupted else worst(o.exit_code for o in self.outcomes)
+        if not interrupted:
+            return worst(outcome.exit_code for outcome in self.outcomes)
+        done = sum(not outcome.interrupted for outcome in self.outcomes)
+        click.echo(f"refault: interrupted, {done} of {len(jobs)} checks done", err=True)
+        return INCONCLUSIVE
 
     def _begin(self) -> None:
         if not self.as_json:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from refault.explore.errors import UserError
 from refault.explore.verdict import Verdict
-from refault.report.lines import Expected, Row, expectation, met
+from refault.report.lines import Row
 
 from .exits import BAD_INPUT, EXPECTED, INCONCLUSIVE, UNEXPECTED
-from .group import report_error
 from .progress import Progress
-from .select import Job, normal
+from .select import Job
 
 INTERRUPTED = "interrupted"
 
@@ -21,7 +22,7 @@ INTERRUPTED = "interrupted"
 class Outcome(NamedTuple):
     """What came of a job: the row to print, and the verdict unless there is none.
 
-    ``remark`` says why it is not conclusive. ``error`` is set if the scenario cannot be checked.
+    ``remark`` says why the search is not complete, ``error`` why there was none.
     """
 
     job: Job
@@ -42,63 +43,70 @@ class Outcome(NamedTuple):
             return BAD_INPUT
         if self.row.verdict == "inconclusive":
             return INCONCLUSIVE
-        fine = self.row.ok if self.row.ok is not None else self.row.verdict == "holds"
-        return EXPECTED if fine else UNEXPECTED
+        return EXPECTED if self.row.ok else UNEXPECTED
 
 
 def settle(job: Job, limits: Mapping[str, Any], progress: Progress) -> Outcome:
-    """Check ``job``; Ctrl-C makes it inconclusive, an error in the model makes it an error."""
-    expected = expected_of(job)
+    """Check ``job``; Ctrl-C makes it inconclusive, a defect of the model makes it an error."""
     start = perf_counter()
     try:
-        verdict = job.scenario.check(job.variant, progress=progress.update, **limits)
+        with blamed_on_story(job):
+            verdict = job.scenario.check(job.variant, progress=progress.update, **limits)
     except KeyboardInterrupt:
-        seconds = perf_counter() - start
-        row = _row(job, "inconclusive", expected, False, progress.counts, seconds)
-        return Outcome(job, row, None, INTERRUPTED)
+        row = _broken_off(job, "inconclusive", progress, perf_counter() - start)
+        return Outcome(job, row, remark=INTERRUPTED)
     except UserError as error:
-        row = _row(job, "error", expected, False, progress.counts, perf_counter() - start)
-        return Outcome(job, row, None, "", error)
+        row = _broken_off(job, "error", progress, perf_counter() - start)
+        return Outcome(job, row, error=error)
     finally:
         progress.done()
-    return _concluded(job, verdict, expected)
+    return Outcome(job, _concluded(job, verdict), verdict, verdict.reason)
 
 
-def expected_of(job: Job) -> Expected:
-    """Return what the scenario expects of the variant, None if it does not say."""
-    for variant, expected in job.scenario.expect.items():
-        if normal(variant) == job.variant:
-            return expected
-    return None
+@contextmanager
+def blamed_on_story(job: Job) -> Iterator[None]:
+    """Make a bad input of an exception that comes from the lines of the story itself."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == job.scenario.file]
+        if not lines:
+            raise
+        raise UserError(
+            f"{job.file or job.scenario.file}:{lines[-1]}: {type(error).__name__}: {error}",
+            "mend the scenario",
+        ) from error
 
 
-def _concluded(job: Job, verdict: Verdict, expected: Expected) -> Outcome:
-    evidence = verdict.evidence
-    ok = met(str(verdict), [finding.kind for finding, _ in verdict.findings], expected)
-    counts = (evidence.states, evidence.transitions)
-    row = _row(job, str(verdict), expected, ok, counts, evidence.seconds, verdict)
-    return Outcome(job, row, verdict, verdict.reason if verdict.kind == "inconclusive" else "")
+def _concluded(job: Job, verdict: Verdict) -> Row:
+    trace = next((trace for _, trace in verdict.findings if trace), None)
+    return Row(
+        scenario=job.scenario.id,
+        variant=job.variant,
+        verdict=str(verdict),
+        expected=job.scenario.expected(job.variant),
+        ok=job.scenario.as_expected(verdict, job.variant),
+        states=verdict.evidence.states,
+        transitions=verdict.evidence.transitions,
+        seconds=round(verdict.evidence.seconds, 3),
+        switches=trace.switches if trace else None,
+        steps=trace.steps if trace else None,
+    )
 
 
-def _row(
-    job: Job,
-    verdict: str,
-    expected: Expected,
-    ok: bool | None,
-    counts: tuple[int, int],
-    seconds: float,
-    found: Verdict | None = None,
-) -> Row:
-    trace = next((trace for _, trace in found.findings if trace), None) if found else None
+def _broken_off(job: Job, verdict: str, progress: Progress, seconds: float) -> Row:
+    """Return the row of a check that came to no verdict."""
+    states, transitions = progress.counts
     return Row(
         scenario=job.scenario.id,
         variant=job.variant,
         verdict=verdict,
-        expected=expectation(expected),
-        ok=ok,
-        states=counts[0],
-        transitions=counts[1],
+        expected=job.scenario.expected(job.variant),
+        ok=False,
+        states=states,
+        transitions=transitions,
         seconds=round(seconds, 3),
-        switches=trace.switches if trace else None,
-        steps=trace.steps if trace else None,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from refault.report.counterexample import Counterexample, file_digest
@@ -30,7 +28,7 @@ class Keeper:
         if example is None:
             return ""
         try:
-            return os.path.relpath(example.save(self.folder, number))
+            return str(example.save(self.folder, number))
         except OSError as error:
             if not self._warned:
                 self._warned = True

@@ -14,20 +14,15 @@ KEEP = ".refault"
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-class Size(click.ParamType):
-    """An amount of memory: ``4G``, ``512M``, or bytes."""
-
-    name = "size"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Return the number of bytes."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.I)
-        size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
-        if size <= 0:
-            self.fail(f"{value!r} is not an amount of memory, such as 4G or 512M", param, ctx)
-        return size
+def size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """Return the bytes in ``4G``, ``512M`` or a plain number."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
+    found = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+    if found <= 0:
+        raise click.BadParameter(f"{value!r} is not an amount of memory, such as 4G or 512M")
+    return found
 
 
 def limit_options(command: F) -> F:
@@ -40,7 +35,9 @@ def limit_options(command: F) -> F:
             metavar="SECONDS",
             help="Stop after this time (300).",
         ),
-        click.option("--max-memory", type=Size(), help="Stop at this much memory (4G)."),
+        click.option(
+            "--max-memory", callback=size, metavar="SIZE", help="Stop at this much memory (4G)."
+        ),
         click.option(
             "--max-states",
             type=click.IntRange(min=1),
@@ -61,9 +58,9 @@ def limits(options: dict[str, Any]) -> dict[str, Any]:
 
 def keep_options(command: F) -> F:
     """Add where counterexamples are kept; the value is None if they are not."""
-    command = click.option(
-        "--no-keep", "keep", flag_value="", help="Do not keep counterexamples."
-    )(command)
+    command = click.option("--no-keep", "keep", flag_value="", help="Do not keep counterexamples.")(
+        command
+    )
     return click.option(
         "--keep",
         default=KEEP,

@@ -33,7 +33,7 @@ class Progress:
         self._title = title
         self._start = perf_counter()
 
-    def update(self, states: int, transitions: int) -> None:
+    def update(self, states: int, transitions: int, _depth: int) -> None:
         """Note how far the search is, and show it if somebody may be waiting."""
         self.counts = (states, transitions)
         seconds = perf_counter() - self._start

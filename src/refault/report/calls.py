@@ -108,7 +108,7 @@ def decide(call: Call) -> None:
                 earlier.shown = False
         else:
             earlier = item
-            item.shown = _changed(item.event) and not _announced(item)
+            item.shown = _telling(item) and not _announced(item)
 
 
 def _last_operation(call: Call) -> Deed | None:
@@ -129,8 +129,10 @@ def _announced(deed: Deed) -> bool:
     return False
 
 
-def _changed(event: Event) -> bool:
-    quiet = event.name.startswith(QUIET) or event.cell.startswith(QUIET)
+def _telling(deed: Deed) -> bool:
+    """Tell whether an operation changed something that the model does not ask to pass over."""
+    event, caller = deed.event, deed.caller
+    quiet = any(name.startswith(QUIET) for name in (event.name, event.cell, caller.name))
     return event.old != event.new and not quiet
 
 

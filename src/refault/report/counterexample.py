@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -44,20 +45,19 @@ class Counterexample(msgspec.Struct, frozen=True, kw_only=True):
     trace: Trace
     evidence: Evidence | None = None
 
-    @property
-    def slug(self) -> str:
-        """The file name without its suffix: ``scenario@variant``."""
-        return slug(self.scenario, self.variant)
+    def save(self, directory: str | Path, number: int = 0) -> Path:
+        """Write the file into ``directory``, all of it or nothing, and return its path.
 
-    def save(self, directory: str | Path) -> Path:
-        """Write the file into ``directory``, all of it or nothing, and return its path."""
+        ``number`` tells the findings of one check apart; the first has the plain name.
+        """
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         ignore = folder / ".gitignore"
         if not ignore.exists():
             write_atomically(ignore, b"*\n")
-        path = folder / f"{self.slug}.json"
-        write_atomically(path, msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+        suffix = f".{number + 1}" if number else ""
+        path = folder / f"{slug(self.scenario, self.variant)}{suffix}.json"
+        write_atomically(path, _pretty(self))
         return path
 
 
@@ -111,17 +111,43 @@ def _check_head(name: str, text: bytes) -> None:
         )
 
 
-def slug(scenario: str, variant: str) -> str:
-    """Make a file name of a scenario and a variant.
+def _pretty(example: Counterexample) -> bytes:
+    """Encode with one fact or event on a line: such a file can be read, quoted and compared."""
+    plain = msgspec.to_builtins(example)
+    trace = plain["trace"]
+    trace["events"] = [{k: v for k, v in e.items() if v != ""} for e in trace["events"]]
+    return f"{_object(plain)}\n".encode()
 
-    Letters, digits, ``.``, ``_``, ``-`` and ``@`` stay; other characters become ``-``, and where
-    that loses something a few digits of a hash are added.
+
+def _object(fields: dict[str, Any], indent: str = " ") -> str:
+    lines = (f"{indent}{_json(key)}: {_value(value, indent)}" for key, value in fields.items())
+    return "{\n" + ",\n".join(lines) + f"\n{indent[1:]}}}"
+
+
+def _value(value: Any, indent: str) -> str:
+    deeper = f"{indent} "
+    if isinstance(value, dict):
+        return _object(value, deeper)
+    if isinstance(value, list | tuple) and any(isinstance(item, dict) for item in value):
+        items = ",\n".join(f"{deeper}{_json(item)}" for item in value)
+        return f"[\n{items}\n{indent}]"
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
+
+
+def slug(scenario: str, variant: str) -> str:
+    """Make a file name of a scenario and a variant: ``eexist@without-a,with-b``.
+
+    What may trouble a shell or a file system becomes ``-``, and then a few digits of a hash tell
+    such names apart.
     """
     exact = f"{scenario}@{variant}" if variant else scenario
-    name = re.sub(r"[^A-Za-z0-9._@-]+", "-", exact).strip("-.")[:120] or "scenario"
-    if name.replace("-", " ") == exact.replace("-", " "):
-        return name
-    return f"{name}.{hashlib.sha256(exact.encode()).hexdigest()[:6]}"
+    tidy = exact.replace(", ", ",").replace(" ", "-")
+    name = re.sub(r"[^A-Za-z0-9._@,-]+", "-", tidy).strip("-.")[:120] or "scenario"
+    return name if name == tidy else f"{name}.{hashlib.sha256(exact.encode()).hexdigest()[:6]}"
 
 
 def file_digest(path: str | Path) -> str:

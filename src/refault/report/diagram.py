@@ -10,9 +10,11 @@
      userfaultfd_must_wait()
       [PTE is clear]
 
-Time runs down, a blank line is a context switch, call depth is one blank, and a long line goes on
-inside its column. Where the columns would be too narrow to read, the same story comes as a list
-with the task named in front.
+Time runs down, a blank line is a context switch, and call depth is one blank. A row has words of
+one task only, so a long name may run into the empty columns to its right, as it does in drawings
+made by hand: where a row begins tells whose it is. Text goes on in the next row, indented, before
+it gets too wide for a column; where there are too many columns for that, the same story comes as a
+list with the task named in front.
 """
 
 from __future__ import annotations
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
 
 WIDTH = 76
 """Mail is read at 80 columns, and quoted once or twice."""
-NARROWEST = 17
-"""Columns of fewer characters break most kernel names; then a list reads better."""
+NARROWEST = 14
+"""Columns that begin closer to each other than this are hard to tell apart; a list reads better."""
+LEGIBLE = 40
+"""A line is not broken before this width, if there is room to the right."""
 TAB = 8
 GAP = 2
 
@@ -41,11 +45,14 @@ Story = list[list[Line]]
 def diagram(trace: Trace, *, prefix: str = "", width: int = WIDTH) -> str:
     """Draw ``trace`` in at most ``width`` characters a line, each behind ``prefix``."""
     tasks, story = acting(trace), tell(trace)
+    if not story:
+        return ""
     heads = {task: _head(task, cpu) for cpu, task in enumerate(tasks)}
     room = max(width - len(prefix), NARROWEST)
-    starts = _columns([_natural(task, heads, story) for task in tasks], room)
+    wanted = [_natural(task, heads, story) for task in tasks]
+    starts = _starts(wanted, [len(head) for head in heads.values()], room)
     if starts is None:
-        return prefixed(_list(heads, story, room), prefix)
+        return prefixed(_list(story, room, trace.steps), prefix)
     return prefixed(_drawing(heads, story, starts, room), prefix)
 
 
@@ -60,52 +67,57 @@ def _natural(task: str, heads: Mapping[str, str], story: Story) -> int:
     return max(len(heads[task]), *texts, 0)
 
 
-def _columns(wanted: Sequence[int], room: int) -> list[int] | None:
-    """Return where each column starts and the last one ends, or None if they get too narrow.
+def _starts(wanted: Sequence[int], heads: Sequence[int], room: int) -> list[int] | None:
+    """Return where each column starts, or None if that leaves too little room to read.
 
-    Columns start at tab stops if all of them get what they want, else next to each other, and
-    else the wide ones share what the narrow ones leave.
+    Columns start at tab stops if all of them get what they want. Else the last one, which has
+    nothing to its right to run into, is served first, and the others share what it leaves.
     """
     starts = [0]
     for want in wanted[:-1]:
         starts.append(-(-(starts[-1] + want + GAP) // TAB) * TAB)
-    if wanted and starts[-1] + wanted[-1] <= room:
-        return [*starts, room + GAP]
-    share = _share(wanted, room - GAP * (len(wanted) - 1))
-    if any(got < min(want, NARROWEST) for want, got in zip(wanted, share, strict=True)):
+    if len(wanted) == 1 or starts[-1] + wanted[-1] <= room:
+        return starts
+    room -= GAP * (len(wanted) - 1)
+    least = [max(head, min(want, NARROWEST)) for want, head in zip(wanted, heads, strict=True)]
+    last = min(wanted[-1], max(LEGIBLE, room // len(wanted)), room - sum(least[:-1]))
+    if last < min(wanted[-1], LEGIBLE // 2):
         return None
-    starts = [0]
-    for got in share:
-        starts.append(starts[-1] + got + GAP)
-    return starts
+    share = _share(wanted[:-1], least[:-1], room - last)
+    return [sum(share[:n]) + GAP * n for n in range(len(wanted))]
 
 
-def _share(wanted: Sequence[int], room: int) -> list[int]:
-    """Divide ``room``: nobody gets more than wanted, and nobody less than the others unasked."""
-    share = [0] * len(wanted)
-    order = sorted(range(len(wanted)), key=lambda column: wanted[column])
+def _share(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Divide ``room``: all get the least, and the rest is for those who want more, evenly."""
+    share = list(least)
+    rest = room - sum(least)
+    order = sorted(range(len(wanted)), key=lambda column: wanted[column] - least[column])
     for place, column in enumerate(order):
-        share[column] = min(wanted[column], room // (len(order) - place))
-        room -= share[column]
+        more = min(wanted[column] - least[column], rest // (len(order) - place))
+        share[column] += more
+        rest -= more
     return share
 
 
 def _drawing(
     heads: Mapping[str, str], story: Story, starts: Sequence[int], room: int
 ) -> Iterator[str]:
-    ends = [min(end - GAP, room) for end in starts[1:]]
-    column = dict(zip(heads, zip(starts, ends, strict=False), strict=True))
-    title = [wrap(head, column[task][1] - column[task][0]) for task, head in heads.items()]
-    height = max(map(len, title), default=0)
-    for row in range(height):
+    column = dict(zip(heads, starts, strict=True))
+    spans = [end - start for start, end in zip(starts, [*starts[1:], room + GAP], strict=True)]
+    title = [wrap(head, span - GAP) for head, span in zip(heads.values(), spans, strict=True)]
+    for row in range(max(map(len, title))):
         yield _row([lines[row] if row < len(lines) else "" for lines in title], starts)
     yield _row(["-" * max(map(len, lines)) for lines in title], starts)
+    wide = {
+        task: min(room - start, max(span - GAP, LEGIBLE))
+        for (task, start), span in zip(column.items(), spans, strict=True)
+    }
     for number, run in enumerate(story):
         if number > 0:
             yield ""
         for line in run:
-            start, end = column[line.task]
-            yield from (" " * start + text for text in _fitted(line, end - start))
+            margin = " " * column[line.task]
+            yield from (margin + text for text in _fitted(line, wide[line.task]))
 
 
 def _row(cells: Sequence[str], starts: Sequence[int]) -> str:
@@ -122,17 +134,21 @@ def _fitted(line: Line, width: int) -> list[str]:
     return wrap(line.text, width, indent, hang)
 
 
-def _list(heads: Mapping[str, str], story: Story, room: int) -> Iterator[str]:
-    """Tell the story in one column, with step and task in front of each line."""
-    name = min(max(map(len, heads.values()), default=0), room // 3)
-    digits = max(len("step"), *(len(str(line.step)) for run in story for line in run))
+def _list(story: Story, room: int, steps: int) -> Iterator[str]:
+    """Tell the story in one column, with step and task in front.
+
+    A function that a task was stuck in belongs to no step.
+    """
+    name = min(max(len("task"), *(len(line.task) for run in story for line in run)), room // 3)
+    digits = max(len("step"), len(str(steps)))
     yield f"{'step':>{digits}}  {'task':<{name}}  event"
     yield f"{'-' * digits}  {'-' * name}  -----"
     for number, run in enumerate(story):
         if number > 0:
             yield ""
         for line in run:
-            front = f"{line.step:>{digits}}  {heads[line.task][:name]:<{name}}  "
+            step = str(line.step) if line.step < steps else ""
+            front = f"{step:>{digits}}  {ascii_text(line.task)[:name]:<{name}}  "
             for text in _fitted(line, room - len(front)):
                 yield front + text
                 front = " " * len(front)

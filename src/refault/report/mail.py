@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from .diagram import WIDTH, diagram
@@ -41,6 +42,4 @@ def mail(trace: Trace, *, replay: str = "", prefix: str = "", width: int = WIDTH
 
 def replay_command(path: str) -> str:
     """Return the shell command that replays the counterexample in ``path``."""
-    import shlex
-
     return f"refault replay {shlex.quote(path)}"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
+import math
 from typing import TYPE_CHECKING
 
 from .diagram import WIDTH
-from .lines import expectation, name
-from .mail import mail
-from .text import ascii_text, prefixed, wrap
+from .lines import name
+from .mail import diagnosis, mail
+from .text import ascii_text, prefixed, prose, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from refault.explore.verdict import Evidence, Verdict
-
-    from .lines import Expected
 
 
 def heading(scenario: str, variant: str, prefix: str = "") -> str:
@@ -24,30 +22,21 @@ def heading(scenario: str, variant: str, prefix: str = "") -> str:
     return prefixed([title, "=" * len(title)], prefix)
 
 
-def story(
-    doc: str, source: str, claims: Sequence[str], prefix: str = "", width: int = WIDTH
-) -> str:
+def story(doc: str, source: str, prefix: str = "", width: int = WIDTH) -> str:
     """Return the claim of a scenario as paragraphs, and below it who made it and where."""
     room = width - len(prefix)
-    lines: list[str] = []
-    for paragraph in inspect.cleandoc(doc).split("\n\n"):
-        lines += [*wrap(ascii_text(paragraph), room), ""]
+    paragraphs = [prose(text) for text in doc.split("\n\n")]
+    lines = [line for text in filter(None, paragraphs) for line in [*wrap(text, room), ""]]
     if source:
         lines += wrap(ascii_text(f"source: {source}"), room, hang=2)
-    if claims:
-        lines += wrap(f"claims: {', '.join(claims)}", room, hang=2)
-    return prefixed(lines, prefix)
+    return prefixed(lines if source else lines[:-1], prefix)
 
 
-def verdict_text(verdict: Verdict, ok: bool | None, expected: Expected) -> str:
+def verdict_text(verdict: Verdict, *, ok: bool, expected: str) -> str:
     """Return the verdict as a sentence: what came out, and whether that was expected."""
     if verdict.kind == "inconclusive":
         return f"inconclusive: {verdict.reason}"
-    if ok is None:
-        return f"{verdict}"
-    if ok:
-        return f"{verdict}, as expected"
-    return f"{verdict}, NOT as expected (expected {expectation(expected)})"
+    return f"{verdict}, " + ("as expected" if ok else f"NOT as expected (expected {expected})")
 
 
 def findings(
@@ -55,29 +44,37 @@ def findings(
 ) -> Iterator[str]:
     """Yield each finding as it would be posted; ``kept`` has the file of each, or ``""``."""
     for number, (finding, trace) in enumerate(verdict.findings):
-        if trace is not None:
-            path = kept[number] if number < len(kept) else ""
-            yield mail(trace, replay=path, prefix=prefix, width=width)
-        else:
-            from .mail import diagnosis
-
+        if trace is None:
             yield diagnosis(finding, prefix=prefix, width=width)
+            continue
+        path = kept[number] if number < len(kept) else ""
+        yield mail(trace, replay=path, prefix=prefix, width=width)
+        if not trace.minimal:
+            yield prefixed(["A limit was met before the simplest schedule was found."], prefix)
 
 
 def evidence_text(evidence: Evidence, prefix: str = "", width: int = WIDTH) -> str:
     """Say what was explored, and what could make the verdict wrong."""
     parts = [
-        f"{evidence.states} states",
-        f"{evidence.transitions} transitions",
-        f"{evidence.terminals} terminal states",
+        _count(evidence.states, "state"),
+        _count(evidence.transitions, "transition"),
+        _count(evidence.terminals, "terminal state"),
         f"depth {evidence.depth}",
         f"{evidence.seconds:.2f} s",
         f"reduction: {evidence.reduction}",
         f"chance of a fingerprint collision below {_upper(evidence.collision)}",
     ]
-    parts += [f"bounded by {bound}" for bound in evidence.bounds]
+    parts += [f"search not complete: {bound}" for bound in evidence.bounds]
     return prefixed(wrap(f"evidence: {'; '.join(parts)}", width - len(prefix), hang=2), prefix)
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _upper(probability: float) -> str:
-    return f"{probability:.0e}" if probability > 0 else "1e-18"
+    """Round up to one digit: it is a bound."""
+    if probability <= 0:
+        return "1e-18"
+    exponent = math.floor(math.log10(probability))
+    return f"{math.ceil(probability / 10.0**exponent) * 10.0**exponent:.0e}".replace("e-0", "e-")

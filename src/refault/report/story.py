@@ -14,8 +14,7 @@ they bite:
   contains it, no note was made on it, and it changed something. A run that would be empty shows its
   last operation in any case: a context switch without a visible reason is a riddle.
 
-A *run* is a stretch in which one task moves and no other does. What a task did before its first
-step (entering its functions) belongs to the run of that step, because no other task could tell.
+A *run* is a stretch in which one task moves and no other does.
 """
 
 from __future__ import annotations
@@ -24,15 +23,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from refault.explore.trace import Event
+
 from .calls import Call, Deed, call_tree, decide, fill_empty_runs
 from .text import ascii_text, shorten
 
 if TYPE_CHECKING:
-    from refault.explore.trace import Event, Trace
+    from refault.explore.trace import Trace
 
 CHAIN = 5
 """Nested functions that only call the next are cut short from this many on."""
 LONGEST_VALUE = 40
+TOLD = ("op", "note")
 
 
 class Line(NamedTuple):
@@ -46,7 +48,7 @@ class Line(NamedTuple):
 
 def tell(trace: Trace) -> list[list[Line]]:
     """Return the shown lines of ``trace``, run by run; neighbouring runs have different tasks."""
-    runs = _runs(_at_first_step(trace.events))
+    runs = _runs(_in_place(trace))
     told: list[tuple[int, Line]] = []
     for task in acting(trace):
         bottom = call_tree(task, runs)
@@ -63,50 +65,62 @@ def acting(trace: Trace) -> list[str]:
     return [task for task in trace.tasks if task in movers]
 
 
-def _at_first_step(events: Sequence[Event]) -> list[Event]:
-    """Move what each task did before its first operation to just before that operation."""
-    first: dict[str, int] = {}
-    for index, event in enumerate(events):
-        if event.kind == "op":
-            first.setdefault(event.task, index)
-    place = [max(index, first.get(e.task, index)) for index, e in enumerate(events)]
-    return [events[index] for index in sorted(range(len(events)), key=lambda i: (place[i], i))]
+def _in_place(trace: Trace) -> list[Event]:
+    """Put events where a reader looks for them.
+
+    A replay records at its end which functions the tasks are stuck in. They were entered long
+    before, so they belong to the last step of the task. A last step that failed left no event at
+    all: the finding itself stands in for it, as a note.
+    """
+    events = list(trace.events)
+    last = {e.task: i for i, e in enumerate(events) if e.step < trace.steps}
+    if trace.schedule and not any(e.step == trace.steps - 1 and e.kind in TOLD for e in events):
+        failed = trace.schedule[-1][0]
+        events.append(Event(trace.steps - 1, failed, "note", 0, trace.finding.kind))
+    places = [last.get(e.task, i) if e.step >= trace.steps else i for i, e in enumerate(events)]
+    return [events[i] for i in sorted(range(len(events)), key=lambda i: (places[i], i))]
 
 
 def _runs(events: Sequence[Event]) -> list[list[Event]]:
     return [list(run) for _, run in groupby(events, lambda event: event.task)]
 
 
-def _lines(items: Iterable[Call | Deed], depth: int) -> Iterator[tuple[int, Line]]:
-    """Yield the lines of ``items``, each with the number of its run."""
+def _lines(
+    items: Iterable[Call | Deed], depth: int, skip: Call | None = None
+) -> Iterator[tuple[int, Line]]:
+    """Yield the lines of ``items`` but for ``skip``, each with the number of its run."""
     for item in items:
         if isinstance(item, Deed):
             if item.shown:
                 yield item.run, Line(item.event.step, item.event.task, depth, _words(item.event))
         elif not item.shown:
-            yield from _lines(item.items, depth)
-        else:
+            yield from _lines(item.items, depth, skip)
+        elif item is not skip:
             yield from _call_lines(item, depth)
 
 
 def _call_lines(call: Call, depth: int) -> Iterator[tuple[int, Line]]:
+    """Yield the line of ``call`` and of all that it did, leaving out the middle of a long chain."""
     yield call.first, Line(call.step, call.task, depth, _signature(call.name))
     if call.sealed:
         return
     chain = _chain(call)
-    if len(chain) >= CHAIN:
-        yield call.first, Line(call.step, call.task, depth + 1, "...")
-        yield from _call_lines(chain[-2], depth + 1)
-    else:
+    if len(chain) < CHAIN:
         yield from _lines(call.items, depth + 1)
+        return
+    yield call.first, Line(call.step, call.task, depth + 1, "...")
+    inner: Call | None = None
+    for caller in reversed(chain[:-2]):
+        yield from _lines(caller.items, depth + 1, skip=inner)
+        inner = caller
 
 
 def _chain(call: Call) -> list[Call]:
-    """Follow the calls below ``call`` that do nothing but call the next, in the same run."""
+    """Follow the calls below ``call`` that in its first run do nothing but call the next."""
     chain = [call]
     while not chain[-1].sealed:
-        told = list(_told(chain[-1]))
-        if len(told) != 1 or not isinstance(told[0], Call) or told[0].first != call.first:
+        told = [item for item in _told(chain[-1]) if _run(item) == call.first]
+        if len(told) != 1 or not isinstance(told[0], Call):
             break
         chain.append(told[0])
     return chain
@@ -119,6 +133,10 @@ def _told(call: Call) -> Iterator[Call | Deed]:
             yield item
         elif isinstance(item, Call):
             yield from _told(item)
+
+
+def _run(item: Call | Deed) -> int:
+    return item.first if isinstance(item, Call) else item.run
 
 
 def _signature(name: str) -> str:

@@ -35,6 +35,11 @@ def ascii_text(text: str) -> str:
     return "".join(c if " " <= c <= "~" else "?" for c in " ".join(spelled.split()))
 
 
+def prose(text: str) -> str:
+    """Spell a paragraph of a docstring without its markup."""
+    return ascii_text(text.replace("``", ""))
+
+
 def shorten(text: str, limit: int) -> str:
     """Cut ``text`` to ``limit`` characters, showing that it was cut."""
     return text if len(text) <= limit else text[: max(0, limit - 3)] + "..."
