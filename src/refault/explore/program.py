@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from .cell import Cell, Holders
 from .errors import ModelError
 from .operation import Op
+from .runtime import driver
 from .trace import Finding
 from .where import code_place, is_generator
 
@@ -65,6 +66,8 @@ class Program:
         self.tasks: list[Task] = []
         self.invariants: list[Invariant] = []
         self.context: dict[str, Any] = {}
+        self.declared: list[str] = []
+        self.reached: set[str] = set()
         self._names: set[str] = set()
         self._at_end: AtEnd | None = None
         self._ops = 0
@@ -101,6 +104,18 @@ class Program:
         holds, ``False`` or a message where it does not.
         """
         self.invariants.append(Invariant(name, predicate))
+
+    def possible(self, name: str) -> Callable[[], None]:
+        """Declare that something can happen; returns what a task calls where it does.
+
+        A check in which it never happens is *vacuous*, however well all else holds.
+        """
+        self.declared.append(name)
+
+        def reached() -> None:
+            driver().reach(name)
+
+        return reached
 
     def at_end(self, judge: AtEnd) -> None:
         """Give the judgement of terminal states, in place of "nobody but daemons may be left"."""

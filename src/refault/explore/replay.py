@@ -80,6 +80,7 @@ class Replayer:
         self.events: list[Event] = []
         self.schedule: list[tuple[str, int]] = []
         self.failure: Finding | None = None
+        self._number = 0
         self.actors = {t.name: Actor(program, t) for t in program.tasks}
         for actor in self.actors.values():
             actor.stop = actor.resume()
@@ -133,6 +134,7 @@ class Replayer:
     def step(self, task: str, choice: int) -> None:
         """Let ``task`` take one step."""
         actor = self.actors.get(task)
+        self._number = len(self.schedule)
         if actor is None or not isinstance(actor.stop, Request):
             raise self._diverged(f"{task} has nothing to do there")
         self._flush(actor, everything=True)
@@ -195,10 +197,9 @@ class Replayer:
         del actor.pending[:taken]
 
     def _diverged(self, why: str) -> ReplayDiverged:
-        step = len(self.schedule)
         return ReplayDiverged(
-            step,
-            f"the schedule does not fit the model at step {step}: {why}",
+            self._number,
+            f"the schedule does not fit the model at step {self._number}: {why}",
             "the model has changed since it was recorded: check the scenario again",
         )
 

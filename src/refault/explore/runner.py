@@ -146,3 +146,7 @@ class Runner:
 
     def note(self, text: str) -> None:
         """An observation of the model."""
+
+    def reach(self, name: str) -> None:
+        """Something that was declared possible has happened."""
+        self.program.reached.add(name)

@@ -53,6 +53,9 @@ class Driver(Protocol):
     def note(self, text: str) -> None:
         """Record an observation."""
 
+    def reach(self, name: str) -> None:
+        """Record that something declared possible has happened."""
+
 
 current: Driver | None = None
 

@@ -231,6 +231,7 @@ def check(
         evidence=evidence,
         counts=search.counts(),
         terminals=frozenset(search.terminals) if keep_terminals else None,
+        unreached=tuple(n for n in search.program.declared if n not in search.program.reached),
     )
 
 

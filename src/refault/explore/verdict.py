@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from .trace import Finding, Trace
 
-Kind = Literal["holds", "violated", "inconclusive"]
+Kind = Literal["holds", "violated", "vacuous", "inconclusive"]
 
 MAX_STATES = 50_000_000
 MAX_MEMORY = 4 << 30
@@ -103,8 +103,8 @@ class Verdict:
         return self.findings[0][1] if self.findings else None
 
     def _text(self) -> str:
-        if self.kind == "inconclusive":
-            return f"inconclusive: {self.reason}"
+        if self.kind in ("inconclusive", "vacuous"):
+            return f"{self.kind}: {self.reason}"
         lines = [str(self)]
         for finding, trace in self.findings:
             lines.append(f"{finding.kind}: {finding.message}")
@@ -132,11 +132,18 @@ def conclude(
     evidence: Evidence,
     counts: dict[str, int],
     terminals: frozenset[Any] | None = None,
+    unreached: tuple[str, ...] = (),
 ) -> Verdict:
-    """Make the verdict. *Holds* takes a complete search without findings: nothing else gives it."""
+    """Make the verdict. *Holds* takes a complete search without findings: nothing else gives it.
+
+    What was declared possible and never happened makes it *vacuous*.
+    """
     kind: Kind
     if findings:
         kind = "violated"
+    elif complete and unreached:
+        kind = "vacuous"
+        reason = f"never happened: {', '.join(unreached)}"
     elif complete and evidence.states + evidence.transitions > 0:
         kind = "holds"
     else:

@@ -57,7 +57,7 @@ class Scenario:
         """Whether exactly the expected kinds were found, or nothing where it should hold."""
         if verdict.kind == "inconclusive":
             return False
-        found = "holds" if verdict.kind == "holds" else " + ".join(sorted(verdict.kinds))
+        found = " + ".join(sorted(verdict.kinds)) or verdict.kind
         return found == self.expected(variant)
 
     def build(self, variant: str = "") -> Callable[[Program], None]:
