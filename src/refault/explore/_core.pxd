@@ -132,6 +132,8 @@ cdef class Core:
     cdef int aim(self, int finding) except -1 with gil
     cdef void pop(self) noexcept nogil
     cdef int bounds(self) except -1 with gil
+    cdef int begin(self) except -1
+    cdef bint start(self, bint reduce) except -1
     cdef int visit_all(self, bint reduce) except -1 nogil
     cdef void widen(self) noexcept nogil
     cdef int log(self, int32_t slot, int32_t old) except -1 nogil

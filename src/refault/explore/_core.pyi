@@ -47,6 +47,7 @@ class Core:
         self,
         *,
         reduce: bool,
+        resume: bool,
         max_states: int,
         max_memory: int,
         seconds: float,

@@ -511,15 +511,27 @@ cdef class Core:
             return 2
         return 0
 
-    def search(self, *, bint reduce, uint64_t max_states, uint64_t max_memory, double seconds,
+    def search(self, *, bint reduce, bint resume, uint64_t max_states, uint64_t max_memory, double seconds,
                terminal_sink=None, tick=None):
-        """Visit every state. Returns COMPLETE, LIMIT_* or RESTART (an assumption broke)."""
+        """Visit every state. Returns COMPLETE, LIMIT_* or RESTART (an assumption broke).
+
+        After a LIMIT_*, ``resume`` goes on where that search stopped.
+        """
         cdef int code
         self.max_states = max_states
         self.max_memory = max_memory
         self.deadline = monotonic() + seconds
         self.terminal_sink = terminal_sink
         self.tick = tick
+        if not resume:
+            self.begin()
+            if not self.start(reduce):
+                return COMPLETE
+        with nogil:
+            code = self.visit_all(reduce)
+        return code
+
+    cdef int begin(self) except -1:
         self.withdrawn = False
         self.counts = {}
         self.paths = {}
@@ -528,28 +540,35 @@ cdef class Core:
         self.states = self.transitions = self.terminals = 0
         self.deepest = 0
         self.depth = -1
-        self.table_reset(1 << 14)
-        with nogil:
-            code = self.visit_all(reduce)
-        return code
+        return self.table_reset(1 << 14)
+
+    cdef bint start(self, bint reduce) except -1:
+        """Enter the initial state; false if there is nothing to explore from it."""
+        cdef uint64_t fp = self.reset()
+        cdef int t
+        for t in range(self.ntask):
+            if self.nodes[self.loc[t]].cell == NODE_FAIL:
+                self.report(self.nodes[self.loc[t]].arg, False)
+                return False
+        self.push(fp, 0, -1, 0)
+        return self.enter(reduce, 0)
 
     cdef int visit_all(self, bint reduce) except -1 nogil:
         cdef Frame *f
-        cdef uint64_t fp = self.reset(), ticks = 0
+        cdef uint64_t fp, ticks = 0
         cdef int code, t
         cdef int64_t mark
         cdef bint solo
         cdef Entry *e
-        for t in range(self.ntask):
-            if self.nodes[self.loc[t]].cell == NODE_FAIL:
-                self.report(self.nodes[self.loc[t]].arg, False)
-                return 0
-        self.push(fp, 0, -1, 0)
-        if not self.enter(reduce, 0):
-            return 0
         while self.depth >= 0:
             if reduce and self.withdrawn:
                 return 4
+            ticks += 1
+            if ticks >= 65536:
+                ticks = 0
+                code = self.bounds()
+                if code:
+                    return code
             f = &self.frames[self.depth]
             t = f.task
             if t >= self.ntask or f.choice >= self.options(t):
@@ -583,13 +602,6 @@ cdef class Core:
                 continue
             f.enabled = 1
             self.transitions += 1
-            ticks += 1
-            if ticks >= 65536:
-                ticks = 0
-                code = self.bounds()
-                if code:
-                    return code
-                code = STEP_FAIL if self.nodes[self.loc[t]].cell == NODE_FAIL else STEP_OK
             if code == STEP_FAIL:
                 self.undo_to(mark)
                 if f.mode == MODE_SOLO:

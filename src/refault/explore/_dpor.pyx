@@ -101,6 +101,7 @@ cdef class Dpor:
     cdef Core core
     cdef int ntask, ncell, max_depth
     cdef readonly uint64_t traces, redundant, steps, races
+    cdef readonly int32_t deepest
     cdef Event *events
     cdef int32_t nevent, event_capacity, nbad
     cdef int32_t *clocks
@@ -324,6 +325,8 @@ cdef class Dpor:
         self.naccess += s.count
         self.latest[s.task] = self.nevent
         self.nevent += 1
+        if self.nevent > self.deepest:
+            self.deepest = self.nevent
         return 0
 
     cdef void join(self, int32_t *clock, int32_t event) noexcept nogil:
@@ -771,9 +774,10 @@ cdef class Dpor:
                 return finding
         return -1
 
-    def run(self, *, uint64_t max_traces, double seconds, tick=None):
+    def run(self, *, uint64_t max_traces, double seconds, terminal_sink=None, tick=None):
         """Run one execution of each trace. COMPLETE or a LIMIT_* code."""
         cdef int code
+        self.core.terminal_sink = terminal_sink
         self.max_traces = max_traces
         self.deadline = monotonic() + seconds
         self.tick = tick

@@ -12,6 +12,7 @@ def shortest(
     wanted: Kinds,
     kind: str,
     *,
+    guided: bool,
     max_states: int,
     max_memory: int,
     seconds: float,

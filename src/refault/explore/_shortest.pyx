@@ -50,7 +50,7 @@ cdef class Shortest:
     cdef set failing               # tasks that can end in a finding of this kind
     cdef object goals              # or: fingerprints of the states to reach
 
-    def __cinit__(self, Core core, wanted, kind, goals_=None):
+    def __cinit__(self, Core core, wanted, kind, bint guided, goals_):
         cdef int i, j
         self.core = core
         self.wanted = wanted
@@ -65,7 +65,7 @@ cdef class Shortest:
                 self.targets[i * core.ntask + j] = goals[i][j]
         self.failing = set()
         self.goals = goals_
-        self.guided = goals_ is None and not core.targets_cut and self.only_tasks_end_in_it()
+        self.guided = guided and not core.targets_cut and self.only_tasks_end_in_it()
 
     cdef bint only_tasks_end_in_it(self):
         """Whether every finding of this kind is a known terminal state or the end of one task."""
@@ -271,13 +271,13 @@ cdef class Shortest:
         return None, COMPLETE
 
 
-def shortest(Core core, wanted, kind, *, uint64_t max_states, uint64_t max_memory, double seconds):
+def shortest(Core core, wanted, kind, *, bint guided, uint64_t max_states, uint64_t max_memory, double seconds):
     """The schedule with the fewest context switches, then steps, to a finding of ``kind``.
 
     ``wanted.get`` maps a finding to its kind. Returns (finding, path) or ``None``, and a code.
-    Call it after ``core.search``, whose violating terminal states guide it.
+    ``guided``: a complete ``core.search`` has gone before, whose violating terminal states guide it.
     """
-    return Shortest(core, wanted, kind).run(max_states, max_memory, seconds)
+    return Shortest(core, wanted, kind, guided, None).run(max_states, max_memory, seconds)
 
 
 def nearest(Core core, goals, *, uint64_t max_states, uint64_t max_memory, double seconds):
@@ -285,4 +285,4 @@ def nearest(Core core, goals, *, uint64_t max_states, uint64_t max_memory, doubl
 
     ``goals`` holds fingerprints. Returns (fingerprint, path) or ``None``, and a code.
     """
-    return Shortest(core, None, None, goals).run(max_states, max_memory, seconds)
+    return Shortest(core, None, None, False, goals).run(max_states, max_memory, seconds)

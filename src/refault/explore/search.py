@@ -1,184 +1,40 @@
-"""``check``: build, search, explain."""
+"""``check``: build, search, explain, conclude."""
 
 from __future__ import annotations
 
-import math
 import time as clock
-from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from typing import Literal
 
 from . import _core
 from ._shortest import shortest
 from .errors import UserError
+from .exploration import (
+    STATES,
+    TRACES,
+    Build,
+    Exploration,
+    Options,
+    Outcome,
+    Path,
+    Progress,
+)
 from .liveness import Lasso, endless_runs
-from .predicate import Trees
-from .program import Program
+from .portfolio import race
 from .replay import replay
-from .runner import Finished
-from .tables import MAX_HISTORY, OutOfTime, Tables
+from .states import StateSearch
+from .tables import MAX_HISTORY
 from .trace import Finding, Trace
+from .traces import search_traces
 from .verdict import Evidence, Limits, Verdict, conclude
 
-Build = Callable[[Program], object]
-Progress = Callable[[int, int, int], object]
-Path = list[tuple[int, int]]
-
-
-class Search:
-    """One exploration of one program."""
-
-    def __init__(self, build: Build, *, max_history: int = MAX_HISTORY) -> None:
-        self.build = build
-        self.program = Program()
-        build(self.program)
-        if not self.program.tasks:
-            raise UserError("the program has no tasks", "add at least one task to explore")
-        self.tables = Tables(self.program, max_history=max_history)
-        self.trees = Trees(self.tables)
-        self.terminals: set[Any] = set()
-        self.restarts = 0
-
-    def run(
-        self, limits: Limits, *, reduce: bool, keep_terminals: bool, progress: Progress | None
-    ) -> int:
-        """Search until the assumptions of the reduction stand; returns a code of the core."""
-        deadline = clock.monotonic() + limits.time
-        while True:
-            self.terminals.clear()
-            code = self._search(deadline, limits, reduce, keep_terminals, progress)
-            if code != _core.RESTART:
-                return code
-            self.restarts += 1
-
-    def _search(
-        self,
-        deadline: float,
-        limits: Limits,
-        reduce: bool,
-        keep_terminals: bool,
-        progress: Progress | None,
-    ) -> int:
-        self.tables.deadline = deadline
-        try:
-            return self.tables.core.search(
-                reduce=reduce,
-                max_states=limits.max_states,
-                max_memory=limits.max_memory,
-                seconds=max(0.0, deadline - clock.monotonic()),
-                terminal_sink=self._keep if keep_terminals else None,
-                tick=progress,
-            )
-        except OutOfTime:
-            return _core.LIMIT_TIME
-        finally:
-            self.tables.deadline = math.inf
-
-    def _keep(self, values: list[int], nodes: list[int]) -> None:
-        cells = tuple(
-            sorted((c.name, c.values[v]) for c, v in zip(self.program.cells, values, strict=True))
-        )
-        done = frozenset(
-            t.name
-            for t, n in zip(self.program.tasks, nodes, strict=True)
-            if isinstance(self.tables.nodes[n].request, Finished)
-        )
-        self.terminals.add((cells, done))
-
-    def evidence(
-        self, seconds: float, *, reduce: bool, bounds: tuple[str, ...], liveness: str
-    ) -> Evidence:
-        """What the last search has seen."""
-        core = self.tables.core
-        return Evidence(
-            states=core.states,
-            transitions=core.transitions,
-            terminals=core.terminals,
-            seconds=seconds,
-            depth=core.deepest,
-            reduction="lock discipline" if reduce else "none",
-            collision=core.states**2 / 2.0**64,
-            bounds=bounds,
-            local_states=len(self.tables.nodes),
-            table_misses=core.misses,
-            restarts=self.restarts,
-            liveness=liveness,
-        )
-
-    def explain(self, limits: Limits) -> list[tuple[Finding, Trace]]:
-        """For each kind of finding, the schedule with the fewest context switches, replayed."""
-        core = self.tables.core
-        findings = self.tables.findings
-        best: dict[str, tuple[int, Path, bool]] = {}
-        for number, path in core.paths.items():
-            kind = findings[number].kind
-            if kind not in best or len(path) < len(best[kind][1]):
-                best[kind] = (number, path, False)
-        for kind in best:
-            found, _code = shortest(
-                core,
-                _ByKind(findings),
-                kind,
-                max_states=limits.max_states,
-                max_memory=limits.max_memory,
-                seconds=limits.time,
-            )
-            if found is not None:
-                best[kind] = (*found, True)
-        traced = [self._trace(*b) for b in best.values()]
-        return sorted(traced, key=lambda ft: (not ft[1].minimal, ft[1].switches, ft[1].steps))
-
-    def findings(
-        self, limits: Limits, lassos: tuple[Lasso, ...], *, explain: bool
-    ) -> tuple[tuple[Finding, Trace | None], ...]:
-        """Every kind of finding, with its trace if ``explain``."""
-        if not explain:
-            kinds = {self.tables.findings[n].kind: n for n in self.tables.core.paths}
-            return tuple((self.tables.findings[n], None) for n in kinds.values()) + tuple(
-                (lasso.finding, None) for lasso in lassos
-            )
-        found = self.explain(limits) if self.tables.core.paths else []
-        return (*found, *(self._round(lasso) for lasso in lassos))
-
-    def _round(self, lasso: Lasso) -> tuple[Finding, Trace]:
-        trace = replay(
-            self.build,
-            self._named(lasso.stem + lasso.cycle),
-            minimal=lasso.minimal,
-            cycle=len(lasso.stem),
-            finding=lasso.finding,
-        )
-        return lasso.finding, trace
-
-    def _named(self, path: Path) -> list[tuple[str, int]]:
-        return [(self.program.tasks[t].name, c) for t, c in path]
-
-    def _trace(self, number: int, path: Path, minimal: bool) -> tuple[Finding, Trace]:
-        finding = self.tables.findings[number]
-        schedule = self._named(path)
-        return finding, replay(self.build, schedule, minimal=minimal, expect=finding.kind)
-
-    def counts(self) -> dict[str, int]:
-        """How often each kind was found."""
-        total: Counter[str] = Counter()
-        for number, n in self.tables.core.counts.items():
-            total[self.tables.findings[number].kind] += n
-        return dict(total)
-
-
-class _ByKind:
-    """Finding number to kind, for numbers that may still be added."""
-
-    def __init__(self, findings: list[Finding]) -> None:
-        self._findings = findings
-
-    def get(self, number: int) -> str:
-        return self._findings[number].kind
+Engine = Literal["portfolio", "states", "traces"]
+Found = tuple[tuple[Finding, Trace | None], ...]
 
 
 def check(
     build: Build,
     *,
+    engine: Engine = "portfolio",
     reduce: bool = True,
     liveness: bool = True,
     max_states: int | None = None,
@@ -191,48 +47,142 @@ def check(
 ) -> Verdict:
     """Explore every interleaving of the program that ``build`` makes.
 
-    ``reduce`` switches the learned lock discipline; ``liveness`` the search for livelocks, which
-    takes the whole graph of states where tasks can come back to where they were; ``explain`` the
-    search for the counterexample with the fewest context switches. ``max_states``,
-    ``max_memory`` (bytes) and ``time`` (seconds) bound the search; a search that meets a bound
-    without a finding is *inconclusive*. ``progress`` is called with (states, transitions, depth)
-    now and then. Raises ``ModelError`` for a model that breaks the rules; a
-    ``KeyboardInterrupt`` makes the verdict *inconclusive*.
+    ``engine`` is what searches: ``states`` stores states, ``traces`` runs one execution of each
+    Mazurkiewicz trace (of programs whose runs all end), ``portfolio`` races the two. ``reduce``
+    switches the learned lock discipline of the first; ``liveness`` the search for livelocks,
+    which takes the whole graph of states where tasks can come back to where they were;
+    ``explain`` the search for the counterexample with the fewest context switches.
+    ``max_states``, ``max_memory`` (bytes) and ``time`` (seconds) bound the search; a search that
+    meets a bound without a finding is *inconclusive*. ``progress`` is called with (states,
+    transitions, depth) now and then. Raises ``ModelError`` for a model that breaks the rules;
+    Ctrl-C makes the verdict *inconclusive*.
     """
-    default = Limits()
-    limits = Limits(
-        default.max_states if max_states is None else max_states,
-        default.max_memory if max_memory is None else max_memory,
-        default.time if time is None else time,
-    )
+    limits = Limits().with_(max_states=max_states, max_memory=max_memory, time=time)
     began = clock.perf_counter()
-    search = Search(build, max_history=max_history)
-    lassos: tuple[Lasso, ...] = ()
-    remark = "not looked for"
+    exploration = Exploration(build, max_history=max_history)
     try:
-        code = search.run(limits, reduce=reduce, keep_terminals=keep_terminals, progress=progress)
-        if liveness and code == _core.COMPLETE and not search.tables.core.paths:
-            lassos, code, remark = endless_runs(search.tables, limits)
-    except KeyboardInterrupt:
-        code = _core.INTERRUPTED
-    seconds = clock.perf_counter() - began
-    reason = _reason(code, limits)
-    evidence = search.evidence(
-        seconds, reduce=reduce, bounds=(reason,) if reason else (), liveness=remark
-    )
-    try:
-        findings = search.findings(limits, lassos, explain=explain and code != _core.INTERRUPTED)
+        options = Options(reduce=reduce, keep_final=keep_terminals, progress=progress)
+        outcome = _search(exploration, limits, engine, options)
+        lassos: tuple[Lasso, ...] = ()
+        code, remark = outcome.code, "not looked for"
+        if outcome.engine == TRACES and code == _core.COMPLETE:
+            remark = "every run ends"
+        elif liveness and code == _core.COMPLETE and not outcome.found:
+            lassos, code, remark = _endless(exploration, limits)
+        reason = _reason(code, limits)
+        evidence = _evidence(outcome, clock.perf_counter() - began, reduce, reason, remark)
+        findings = _findings(
+            exploration, outcome, lassos, limits, explain and code != _core.INTERRUPTED
+        )
     finally:
-        search.tables.close()
+        exploration.tables.close()
     return conclude(
         complete=code == _core.COMPLETE,
         reason=reason,
         findings=findings,
         evidence=evidence,
-        counts=search.counts(),
-        terminals=frozenset(search.terminals) if keep_terminals else None,
-        unreached=tuple(n for n in search.program.declared if n not in search.program.reached),
+        counts=outcome.counts,
+        terminals=outcome.final if keep_terminals else None,
+        unreached=tuple(n for n in exploration.program.declared if n not in outcome.reached),
     )
+
+
+def _search(exploration: Exploration, limits: Limits, engine: Engine, options: Options) -> Outcome:
+    if engine == "portfolio":
+        return race(exploration, limits, options)
+    if engine == "states":
+        return StateSearch(exploration, limits, options).outcome_after(limits.time)
+    if engine == "traces":
+        return search_traces(exploration, limits, limits.time, options)
+    raise UserError(f"no engine is called {engine!r}", "portfolio, states or traces")
+
+
+def _endless(exploration: Exploration, limits: Limits) -> tuple[tuple[Lasso, ...], int, str]:
+    try:
+        return endless_runs(exploration.tables, limits)
+    except KeyboardInterrupt:
+        return (), _core.INTERRUPTED, "interrupted"
+
+
+def _evidence(
+    outcome: Outcome, seconds: float, reduce: bool, reason: str, liveness: str
+) -> Evidence:
+    states = outcome.engine == STATES
+    return Evidence(
+        engine=outcome.engine,
+        states=outcome.states,
+        transitions=outcome.transitions,
+        terminals=outcome.terminals,
+        traces=outcome.traces,
+        seconds=seconds,
+        depth=outcome.depth,
+        reduction=("lock discipline" if reduce else "none") if states else "optimal DPOR",
+        collision=outcome.states**2 / 2.0**64,
+        bounds=(reason,) if reason else (),
+        local_states=outcome.local_states,
+        table_misses=outcome.misses,
+        restarts=outcome.restarts,
+        liveness=liveness,
+    )
+
+
+class _ByKind:
+    """Finding number to kind, for numbers that may still be added."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self._findings = findings
+
+    def get(self, number: int) -> str:
+        return self._findings[number].kind
+
+
+def _findings(
+    exploration: Exploration,
+    outcome: Outcome,
+    lassos: tuple[Lasso, ...],
+    limits: Limits,
+    explain: bool,
+) -> Found:
+    """Every kind of finding; with its best trace, the easiest first, if ``explain``."""
+    if not explain:
+        plain = [f for f, _ in outcome.found.values()] + [lasso.finding for lasso in lassos]
+        return tuple((f, None) for f in plain)
+    traced = [_best(exploration, outcome, kind, limits) for kind in outcome.found]
+    traced += [_round(exploration, lasso) for lasso in lassos]
+    return tuple(sorted(traced, key=lambda t: (not t[1].minimal, t[1].switches, t[1].steps)))
+
+
+def _best(
+    exploration: Exploration, outcome: Outcome, kind: str, limits: Limits
+) -> tuple[Finding, Trace]:
+    """The schedule with the fewest context switches to a finding of ``kind``, replayed."""
+    finding, path = outcome.found[kind]
+    better, _code = shortest(
+        exploration.tables.core,
+        _ByKind(exploration.tables.findings),
+        kind,
+        guided=outcome.engine == STATES and outcome.code == _core.COMPLETE,
+        max_states=limits.max_states,
+        max_memory=limits.max_memory,
+        seconds=limits.time,
+    )
+    if better is not None:
+        finding, path = exploration.tables.findings[better[0]], better[1]
+    schedule = exploration.named(path)
+    minimal = better is not None
+    return finding, replay(exploration.build, schedule, minimal=minimal, expect=kind)
+
+
+def _round(exploration: Exploration, lasso: Lasso) -> tuple[Finding, Trace]:
+    path: Path = lasso.stem + lasso.cycle
+    trace = replay(
+        exploration.build,
+        exploration.named(path),
+        minimal=lasso.minimal,
+        cycle=len(lasso.stem),
+        finding=lasso.finding,
+    )
+    return lasso.finding, trace
 
 
 def _reason(code: int, limits: Limits) -> str:
@@ -242,5 +192,6 @@ def _reason(code: int, limits: Limits) -> str:
         _core.LIMIT_STATES: f"{limits.max_states} states stored: raise --max-states",
         _core.LIMIT_MEMORY: f"{limits.max_memory >> 20} MiB used: raise --max-memory",
         _core.LIMIT_TIME: f"{limits.time:g} s passed: raise --time",
+        _core.LIMIT_DEPTH: "a run does not end: use --engine states",
         _core.INTERRUPTED: "interrupted",
     }[code]

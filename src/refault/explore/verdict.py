@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from .trace import Finding, Trace
 
@@ -23,19 +24,26 @@ class Limits(Struct, frozen=True):
     max_memory: int = MAX_MEMORY
     time: float = MAX_SECONDS
 
+    def with_(self, **bounds: int | float | None) -> Limits:
+        """The same with some bounds changed, those that are not ``None``."""
+        return replace(self, **{name: b for name, b in bounds.items() if b is not None})
+
 
 class Evidence(Struct, frozen=True):
     """What a search has seen.
 
-    ``states`` counts stored states (a reduced search stores fewer than it visits), ``depth`` the
-    longest path in steps, ``collision`` bounds the probability that two states shared a
-    fingerprint and one was missed, ``liveness`` what was done about runs that never end,
-    ``restarts`` how often the reduction dropped an assumption and began again.
+    ``engine`` says which search gave the verdict. ``states`` counts stored states (a reduced
+    search stores fewer than it visits), ``traces`` complete executions, ``depth`` the longest
+    path in steps. ``collision`` bounds the probability that two states shared a fingerprint and
+    one was missed, ``liveness`` says what was done about runs that never end, ``restarts`` how
+    often the reduction dropped an assumption and began again.
     """
 
+    engine: str
     states: int
     transitions: int
     terminals: int
+    traces: int
     seconds: float
     depth: int
     reduction: str

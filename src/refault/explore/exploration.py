@@ -1,0 +1,98 @@
+"""What the engines have in common: a program with its tables, and what came of a search."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from .errors import UserError
+from .predicate import Trees
+from .program import Program
+from .runner import Finished
+from .tables import MAX_HISTORY, Tables
+from .trace import Finding
+
+Build = Callable[[Program], object]
+Progress = Callable[[int, int, int], object]
+Path = list[tuple[int, int]]
+"""A schedule: (index of the task, choice) per step."""
+
+STATES = "states"
+TRACES = "traces"
+
+
+class Options(NamedTuple):
+    """How to search: with the reduction or without, keeping the terminal states or not."""
+
+    reduce: bool = True
+    keep_final: bool = False
+    progress: Progress | None = None
+
+
+class Outcome(NamedTuple):
+    """What an engine found: for each kind a finding with some schedule to it, and totals.
+
+    ``code`` is one of the core; ``final`` holds the terminal states where they were asked for.
+    """
+
+    engine: str
+    code: int
+    found: dict[str, tuple[Finding, Path]]
+    counts: dict[str, int]
+    states: int
+    transitions: int
+    terminals: int
+    traces: int
+    depth: int
+    restarts: int
+    local_states: int
+    misses: int
+    final: frozenset[Any]
+    reached: frozenset[str]
+
+
+class Exploration:
+    """A freshly built program with its behaviour tables and predicates."""
+
+    def __init__(self, build: Build, *, max_history: int = MAX_HISTORY) -> None:
+        self.build = build
+        self.program = Program()
+        build(self.program)
+        if not self.program.tasks:
+            raise UserError("the program has no tasks", "add at least one task to explore")
+        self.tables = Tables(self.program, max_history=max_history)
+        self.trees = Trees(self.tables)
+        self.final: set[Any] = set()
+
+    def keep(self, values: list[int], nodes: list[int]) -> None:
+        """Remember a terminal state, by names: what all cells hold, which tasks are done."""
+        cells = tuple(
+            sorted((c.name, c.values[v]) for c, v in zip(self.program.cells, values, strict=True))
+        )
+        done = frozenset(
+            t.name
+            for t, n in zip(self.program.tasks, nodes, strict=True)
+            if isinstance(self.tables.nodes[n].request, Finished)
+        )
+        self.final.add((cells, done))
+
+    def named(self, path: Iterable[tuple[int, int]]) -> list[tuple[str, int]]:
+        """A path with the tasks' names."""
+        return [(self.program.tasks[t].name, c) for t, c in path]
+
+    def found(self, paths: Mapping[int, Path]) -> dict[str, tuple[Finding, Path]]:
+        """For each kind of finding the shortest of the paths known to it."""
+        best: dict[str, tuple[Finding, Path]] = {}
+        for number, path in paths.items():
+            finding = self.tables.findings[number]
+            if finding.kind not in best or len(path) < len(best[finding.kind][1]):
+                best[finding.kind] = (finding, path)
+        return best
+
+    def counts(self, counts: Mapping[int, int]) -> dict[str, int]:
+        """How often each kind was found."""
+        total: Counter[str] = Counter()
+        for number, n in counts.items():
+            total[self.tables.findings[number].kind] += n
+        return dict(total)

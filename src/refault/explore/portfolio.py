@@ -1,0 +1,159 @@
+"""Two engines, one verdict: the first to finish wins.
+
+Neither kind of search wins everywhere. Where tasks mostly touch different things there are few
+traces and no end of states; where they contend for a few things it is the other way round, and
+with endless tasks there are no finite traces at all. So the states are searched alone for a
+moment, which settles most models; then a second process searches the traces while the first one
+goes on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import select
+import signal
+import sys
+import time as clock
+import warnings
+from contextlib import suppress
+from types import TracebackType
+
+from . import _core
+from .exploration import Exploration, Options, Outcome
+from .liveness import has_cycle
+from .states import StateSearch
+from .traces import MAX_TASKS, search_traces
+from .verdict import Limits
+
+ALONE = 0.5
+"""So many seconds the search of states is alone."""
+
+
+BOUNDS = (_core.LIMIT_TIME, _core.LIMIT_STATES, _core.LIMIT_MEMORY)
+
+
+class _Won(Exception):
+    """The other process has finished."""
+
+
+class Rival:
+    """A process of its own that searches traces; a context manager that leaves nothing behind."""
+
+    def __init__(self, exploration: Exploration, limits: Limits, options: Options) -> None:
+        self._read, write = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads: none of ours runs here
+            self._pid = os.fork()
+        if self._pid == 0:
+            self._be(exploration, limits, write, options)
+        os.close(write)
+        self._data = b""
+        self.outcome: Outcome | None = None
+
+    @staticmethod
+    def _be(exploration: Exploration, limits: Limits, write: int, options: Options) -> None:
+        status = 1
+        try:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _die_with_parent()
+            fresh = Exploration(exploration.build)
+            outcome = search_traces(fresh, limits, limits.time, options._replace(progress=None))
+            if outcome.code == _core.COMPLETE:
+                with os.fdopen(write, "wb") as pipe:
+                    pickle.dump(outcome, pipe)
+                status = 0
+        except BaseException:  # whatever it is, the other engine will meet it, and report it better
+            status = 1
+        finally:
+            os._exit(status)
+
+    def poll(self) -> None:
+        """Raise ``_Won`` once the outcome is there."""
+        while self._read >= 0 and select.select([self._read], [], [], 0)[0]:
+            piece = os.read(self._read, 1 << 20)
+            if piece:
+                self._data += piece
+                continue
+            os.close(self._read)
+            self._read = -1
+            if self._data:
+                self.outcome = pickle.loads(self._data)
+                raise _Won
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the outcome, or until the process gives up."""
+        deadline = clock.monotonic() + seconds
+        while self._read >= 0 and clock.monotonic() < deadline:
+            select.select([self._read], [], [], min(0.2, max(0.0, deadline - clock.monotonic())))
+            self.poll()
+
+    def __enter__(self) -> Rival:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        if self._read >= 0:
+            os.close(self._read)
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
+
+
+def race(exploration: Exploration, limits: Limits, options: Options) -> Outcome:
+    """Search with both engines.
+
+    The outcome is that of the first that completes its search, else that of the search of states.
+    """
+    began = clock.monotonic()
+    states = StateSearch(exploration, limits, options)
+    try:
+        code = states.run(min(ALONE, limits.time))
+        left = limits.time - (clock.monotonic() - began)
+        if code not in BOUNDS or left <= 0:
+            return states.outcome(code)
+        if len(exploration.program.tasks) <= MAX_TASKS and not has_cycle(exploration.tables):
+            return _race(exploration, limits, options, states, code, left)
+        if code == _core.LIMIT_TIME:
+            code = states.run(left)
+    except KeyboardInterrupt:
+        code = _core.INTERRUPTED
+    return states.outcome(code)
+
+
+def _race(
+    exploration: Exploration,
+    limits: Limits,
+    options: Options,
+    states: StateSearch,
+    code: int,
+    left: float,
+) -> Outcome:
+    deadline = clock.monotonic() + left
+    with Rival(exploration, limits.with_(time=left), options) as rival:
+
+        def tick(seen: int, steps: int, depth: int) -> None:
+            rival.poll()
+            if options.progress is not None:
+                options.progress(seen, steps, depth)
+
+        try:
+            if code == _core.LIMIT_TIME:
+                code = states.run(left, tick)
+            if code in (_core.LIMIT_STATES, _core.LIMIT_MEMORY):
+                rival.wait(deadline - clock.monotonic())
+        except _Won:
+            assert rival.outcome is not None
+            return rival.outcome
+    return states.outcome(code)

@@ -1,0 +1,58 @@
+"""The engine that runs one execution of each Mazurkiewicz trace; see ``_dpor``."""
+
+from __future__ import annotations
+
+import math
+import time as clock
+
+from . import _core
+from ._dpor import Dpor
+from .exploration import TRACES, Exploration, Options, Outcome
+from .tables import OutOfTime
+from .verdict import Limits
+
+MAX_DEPTH = 10_000
+MAX_TASKS = 64
+
+
+def search_traces(
+    exploration: Exploration, limits: Limits, seconds: float, options: Options
+) -> Outcome:
+    """Run one execution of each trace, for at most ``seconds``.
+
+    ``limits.max_states`` bounds the number of executions. A program in which a run can be endless
+    ends with LIMIT_DEPTH.
+    """
+    tables = exploration.tables
+    exploration.final.clear()
+    dpor = Dpor(tables.core, MAX_DEPTH)
+    tables.deadline = clock.monotonic() + seconds
+    try:
+        code = dpor.run(
+            max_traces=limits.max_states,
+            seconds=seconds,
+            terminal_sink=exploration.keep if options.keep_final else None,
+            tick=options.progress,
+        )
+    except OutOfTime:
+        code = _core.LIMIT_TIME
+    except KeyboardInterrupt:
+        code = _core.INTERRUPTED
+    finally:
+        tables.deadline = math.inf
+    return Outcome(
+        engine=TRACES,
+        code=code,
+        found=exploration.found(dpor.paths),
+        counts=exploration.counts(dpor.counts),
+        states=0,
+        transitions=dpor.steps,
+        terminals=0,
+        traces=dpor.traces,
+        depth=dpor.deepest,
+        restarts=0,
+        local_states=len(tables.nodes),
+        misses=tables.core.misses,
+        final=frozenset(exploration.final),
+        reached=frozenset(exploration.program.reached),
+    )
