@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from .errors import ModelError
 from .keys import value_key
-from .operation import BLOCKED, Blocked, Op, function_key, typed
+from .operation import BLOCKED, Blocked, Op, argument_key, function_key, typed
 from .runtime import perform
 from .where import caller_place, describe
 
@@ -104,7 +104,7 @@ class Cell(Generic[T]):
     def op(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...]) -> Op:
         """The operation ``fn(value, *args)``; the same object whenever it is the same operation."""
         try:
-            key = (function_key(fn), tuple(map(typed, args)))
+            key = (function_key(fn), tuple(map(argument_key, args)))
             found = self._ops.get(key)
         except TypeError:
             raise ModelError(

@@ -75,6 +75,13 @@ def function_key(fn: Any) -> Hashable:
     return (fn,)
 
 
+def argument_key(value: object) -> Hashable:
+    """What makes two arguments the same: their value, or for a function what it does."""
+    if isinstance(value, types.FunctionType | types.MethodType | functools.partial):
+        return function_key(value)
+    return typed(value)
+
+
 def _named(values: dict[str, Any]) -> Hashable:
     return tuple((name, typed(value)) for name, value in sorted(values.items()))
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from .cell import Cell
 from .errors import ReplayDiverged
 from .operation import Done, Failed, Op
-from .program import Program, Task
+from .program import Program, Task, View
 from .runner import Finished, Request, Runner, Stop
 from .trace import Event, EventKind, Finding, Trace, count_switches
 
@@ -28,6 +28,16 @@ def text(value: object) -> str:
     if type(value).__str__ is not object.__str__ and not isinstance(value, str):
         return str(value)
     return repr(value)
+
+
+def broken_invariant(program: Program, view: View) -> Finding | None:
+    """The first invariant that does not hold in a state."""
+    for invariant in program.invariants:
+        answer = invariant.predicate(view)
+        if answer is not None and answer is not True:
+            said = invariant.name if answer is False else f"{invariant.name}: {answer}"
+            return Finding("invariant violation", said)
+    return None
 
 
 class _Pending(NamedTuple):
@@ -207,13 +217,9 @@ class Replayer:
         """What is wrong with the present state."""
         if self.failure is not None:
             return self.failure
-        for inv in self.program.invariants:
-            answer = inv.predicate(self)
-            if answer is not None and answer is not True:
-                said = inv.name if answer is False else f"{inv.name}: {answer}"
-                return Finding("invariant violation", said)
-        if any(self.enabled(n) for n in self.actors):
-            return None
+        broken = broken_invariant(self.program, self)
+        if broken is not None or any(self.enabled(n) for n in self.actors):
+            return broken
         return self.program.judge(self)
 
     def snapshot(self) -> tuple[Any, ...]:

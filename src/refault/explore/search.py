@@ -18,6 +18,7 @@ from .exploration import (
     Path,
     Progress,
 )
+from .explain import explained
 from .liveness import Lasso, endless_runs
 from .portfolio import race
 from .replay import replay
@@ -149,6 +150,7 @@ def _findings(
         return tuple((f, None) for f in plain)
     traced = [_best(exploration, outcome, kind, limits) for kind in outcome.found]
     traced += [_round(exploration, lasso) for lasso in lassos]
+    traced = [(finding, explained(exploration, trace)) for finding, trace in traced]
     return tuple(sorted(traced, key=lambda t: (not t[1].minimal, t[1].switches, t[1].steps)))
 
 

@@ -37,12 +37,41 @@ class Event(Struct, frozen=True):
     result: str = ""
 
 
+class Order(Struct, frozen=True):
+    """Two operations of different tasks on one cell, and whether their order matters.
+
+    It does if the finding cannot come about any more once ``second`` has been done before
+    ``first``. Both are steps; where ``second`` is the number of steps of the trace, it is what its
+    task was still waiting to do.
+    """
+
+    first: int
+    second: int
+    tasks: tuple[str, str]
+    operations: tuple[str, str]
+    cell: str
+    matters: bool
+
+
+class Missed(Struct, frozen=True):
+    """The last wake-up that ``sleeper`` was not there to see, and where its order matters."""
+
+    sleeper: str
+    waker: str
+    step: int
+    call: str
+
+
 class Trace(Struct, frozen=True):
     """A schedule run through the real Python: the counterexample that people read.
 
     ``schedule`` holds (task, choice) per step; ``minimal`` says that no schedule to this kind of
     finding has fewer context switches, nor as few with fewer steps. ``cycle`` is the step from
     which on the rest of the schedule repeats for ever, or -1.
+
+    Of what explains it (see ``explain``), ``inevitable`` is the number of steps after which every
+    way of going on ends in this kind of finding, or -1 if that is not known; ``unexplained`` says
+    why some of it is missing.
     """
 
     tasks: tuple[str, ...]
@@ -53,6 +82,10 @@ class Trace(Struct, frozen=True):
     steps: int
     minimal: bool
     cycle: int = -1
+    orders: tuple[Order, ...] = ()
+    inevitable: int = -1
+    missed: tuple[Missed, ...] = ()
+    unexplained: str = ""
 
 
 def count_switches(schedule: tuple[tuple[str, int], ...]) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from refault.explore import current_program, current_task, traced
+from refault.explore.errors import ModelError
 
 if TYPE_CHECKING:
     from refault.linux.machine import Kernel
@@ -21,14 +22,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class NotModelled(Exception):  # noqa: N818 - it is a fact about the model, not an error of its user
+class NotModelled(ModelError):
     """A path of the kernel that the model does not have was reached.
 
-    A verdict on such a run would say nothing about Linux, so the run stops here.
+    A verdict on such a run would say nothing about Linux, so the run stops here. ``path`` names
+    the kernel's path in words, ``why`` how one gets there.
     """
 
     def __init__(self, path: str, why: str = "") -> None:
-        super().__init__(f"not modelled: {path}" + (f" ({why})" if why else ""))
+        super().__init__(
+            f"not modelled: {path}" + (f" ({why})" if why else ""),
+            "change the scenario so that it does not get there, or model that path",
+        )
         self.path = path
 
 
@@ -83,6 +88,15 @@ def kernel_function(
             chosen = current_kernel().patched.get(name, function)
             return cast("R", chosen(*args, **kwargs))
 
-        return cast("Callable[P, R]", traced(call, label=label, quiet=quiet))
+        return traced(name=_line(label or name, quiet))(call)
 
     return mark
+
+
+def _line(label: str | Callable[..., str], quiet: bool) -> str | Callable[..., str]:
+    """Return the name of a trace event; a leading ``~`` keeps it out of diagrams."""
+    if not quiet:
+        return label
+    if isinstance(label, str):
+        return f"~{label}"
+    return lambda *args, **kwargs: f"~{label(*args, **kwargs)}"

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Task:
     """A thread, of a user process or of the kernel.
 
-    ``state`` is ``__state``; ``uwq_linked`` is what ``list_empty_careful()`` can tell about the
-    wait-queue entry on the stack of ``handle_userfault()``: true from its queueing until
+    ``state`` is ``__state``; ``on_list`` is what ``list_empty_careful()`` tells of the wait-queue
+    entry on the task's stack, of which it has one at a time: true from its queueing until
     ``list_del_init()``, also while it is being moved from one queue to the other.
     ``cpu`` is where the thread runs; the model has one CPU a thread unless told otherwise, since
     a thread more on a CPU only takes behaviours away.
@@ -25,7 +25,7 @@ class Task:
         self.cpu = cpu
         self.daemon = daemon
         self.state: Cell[TaskState] = program.cell(f"{name}.state", TASK_RUNNING)
-        self.uwq_linked: Cell[bool] = program.cell(f"{name}.uwq", False)
+        self.on_list: Cell[bool] = program.cell(f"{name}.on_list", False)
 
     def __repr__(self) -> str:
         return self.name

@@ -18,7 +18,8 @@ class TaskState(IntFlag):
     def __str__(self) -> str:
         return _NAMES.get(int(self), f"{int(self):#x}")
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
 
 TASK_RUNNING = TaskState.TASK_RUNNING

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from refault.explore import BLOCKED, current_task
+from refault.explore import BLOCKED, Blocked, current_task
 from refault.linux.modelled import kernel_function
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class SeqCount:
         self.cell: Cell[SeqState] = program.cell(name, SeqState())
 
 
-def _read_begin(seq: SeqState, task: str) -> tuple[SeqState, None]:
+def _read_begin(seq: SeqState, task: str) -> tuple[SeqState, None] | Blocked:
     if seq.writing:
         return BLOCKED
     return SeqState(False, tuple(sorted({*seq.unchanged, task}))), None

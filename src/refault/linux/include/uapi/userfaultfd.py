@@ -47,11 +47,9 @@ class UffdMsg(NamedTuple):
     flags: PagefaultFlag
     ptid: str
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         kind = "wp" if self.flags & PagefaultFlag.WP else "missing"
         return f"{kind} {self.address:#x} by {self.ptid}"
-
-    __repr__ = __str__
 
 
 class UffdRange(NamedTuple):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from refault.explore import Violation, current_task
+from refault.explore import Mode, Violation, current_task
 from refault.linux.modelled import kernel_function
 
 if TYPE_CHECKING:
@@ -27,17 +27,15 @@ class RwsemState(NamedTuple):
     writer: str | None = None
     queue: tuple[tuple[str, str], ...] = ()
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         held = f"w:{self.writer}" if self.writer else "r:" + ",".join(self.readers)
         waits = " ".join(f"{task}?{kind}" for task, kind in self.queue)
         if not (self.writer or self.readers):
             held = "free"
         return f"{held} {waits}".strip()
 
-    __repr__ = __str__
 
-
-def _holders(sem: RwsemState) -> dict[str, str]:
+def _holders(sem: RwsemState) -> dict[str, Mode]:
     return {sem.writer: "x"} if sem.writer else dict.fromkeys(sem.readers, "r")
 
 
@@ -105,33 +103,33 @@ def _not_queued(sem: RwsemState, task: str) -> bool:
     return all(waiter != task for waiter, _ in sem.queue)
 
 
-@kernel_function("kernel/locking/rwsem.c", label=lambda sem: f"down_read({sem})")
+@kernel_function("kernel/locking/rwsem.c", quiet=True)
 def down_read(sem: Rwsem) -> None:
     """Take the lock for reading."""
     if not sem.count.update(_down_read, current_task()):
         sem.count.wait(_not_queued, current_task())
 
 
-@kernel_function("kernel/locking/rwsem.c", label=lambda sem: f"down_read_trylock({sem})")
+@kernel_function("kernel/locking/rwsem.c", quiet=True)
 def down_read_trylock(sem: Rwsem) -> bool:
     """Take the lock for reading unless one has to wait; a waiting writer makes it fail."""
     return sem.count.update(_down_read_trylock, current_task())
 
 
-@kernel_function("kernel/locking/rwsem.c", label=lambda sem: f"up_read({sem})")
+@kernel_function("kernel/locking/rwsem.c", quiet=True)
 def up_read(sem: Rwsem) -> None:
     """Give a read lock back."""
     sem.count.update(_up_read, current_task())
 
 
-@kernel_function("kernel/locking/rwsem.c", label=lambda sem: f"down_write({sem})")
+@kernel_function("kernel/locking/rwsem.c", quiet=True)
 def down_write(sem: Rwsem) -> None:
     """Take the lock for writing."""
     if not sem.count.update(_down_write, current_task()):
         sem.count.wait(_not_queued, current_task())
 
 
-@kernel_function("kernel/locking/rwsem.c", label=lambda sem: f"up_write({sem})")
+@kernel_function("kernel/locking/rwsem.c", quiet=True)
 def up_write(sem: Rwsem) -> None:
     """Give the write lock back."""
     sem.count.update(_up_write, current_task())

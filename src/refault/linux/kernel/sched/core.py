@@ -31,13 +31,9 @@ def set_current_state(state: TaskState) -> None:
 
 
 @kernel_function("include/linux/sched.h", quiet=True)
-def __set_current_state(state: TaskState) -> None:  # noqa: N807
+def __set_current_state(state: TaskState) -> None:
     """Write the state without a barrier; the model is sequentially consistent anyway."""
     current().state.write(state)
-
-
-set_current_state_nobarrier = __set_current_state
-"""``__set_current_state`` under a name that class bodies do not mangle."""
 
 
 def _is_running(state: TaskState) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from refault.linux.include.linux.sched import TASK_INTERRUPTIBLE, TASK_NORMAL, TaskState
+from refault.explore import atomic
+from refault.linux.include.linux.sched import TASK_NORMAL, TaskState
 from refault.linux.include.uapi.userfaultfd import UffdMsg, UffdRange
 from refault.linux.kernel.locking.spinlock import SpinLock, spin_lock, spin_unlock
 from refault.linux.kernel.sched.core import try_to_wake_up
@@ -30,18 +31,16 @@ class WaitQueueEntry(NamedTuple):
     exclusive: bool = False
     msg: UffdMsg | None = None
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{self.task}: {self.msg}" if self.msg else self.task
-
-    __repr__ = __str__
 
 
 class WaitQueueHead:
     """``wait_queue_head_t``; ``head`` holds the entries, the first one first."""
 
-    def __init__(self, program: Program, name: str) -> None:
+    def __init__(self, program: Program, name: str, *, quiet: bool = False) -> None:
         self.name = name
-        self.lock = SpinLock(program, name)
+        self.lock = SpinLock(program, name, quiet=quiet)
         self.head: Cell[tuple[WaitQueueEntry, ...]] = program.cell(f"{name}.head", ())
 
     def __repr__(self) -> str:
@@ -60,27 +59,36 @@ def _del(
     return tuple(e for e in entries if e != entry), entry in entries
 
 
-@kernel_function("include/linux/wait.h", label=lambda q, e: f"__add_wait_queue({q})")
-def __add_wait_queue(q: WaitQueueHead, entry: WaitQueueEntry) -> None:  # noqa: N807
+def _label(function: str) -> Callable[[WaitQueueHead, WaitQueueEntry], str]:
+    return lambda q, entry: f"{'~' * q.lock.quiet}{function}({q})"
+
+
+@kernel_function("include/linux/wait.h", label=_label("__add_wait_queue"))
+def __add_wait_queue(q: WaitQueueHead, entry: WaitQueueEntry) -> None:
     """Put ``entry`` at the head of the list; the caller holds ``q.lock``."""
-    q.head.update(_add, entry)
+    with atomic():
+        q.head.update(_add, entry)
+        current_kernel().task(entry.task).on_list.write(True)
 
 
-@kernel_function("include/linux/wait.h", label=lambda q, e: f"__remove_wait_queue({q})")
-def __remove_wait_queue(q: WaitQueueHead, entry: WaitQueueEntry) -> bool:  # noqa: N807
+@kernel_function("include/linux/wait.h", label=_label("__remove_wait_queue"))
+def __remove_wait_queue(q: WaitQueueHead, entry: WaitQueueEntry) -> bool:
     """Take ``entry`` off the list and tell whether it was there; the caller holds ``q.lock``."""
     return q.head.update(_del, entry)
 
 
-add_entry = __add_wait_queue
-remove_entry = __remove_wait_queue
+@kernel_function("include/linux/list.h", quiet=True)
+def list_del_init(q: WaitQueueHead, entry: WaitQueueEntry) -> None:
+    """Take ``entry`` off the list, and let ``list_empty_careful()`` of it say so afterwards."""
+    __remove_wait_queue(q, entry)
+    current_kernel().task(entry.task).on_list.write(False)
 
 
 @kernel_function("kernel/sched/wait.c", label=lambda q, e: f"add_wait_queue({q})")
 def add_wait_queue(q: WaitQueueHead, entry: WaitQueueEntry) -> None:
     """Put a non-exclusive ``entry`` on the queue."""
     spin_lock(q.lock)
-    add_entry(q, entry)
+    __add_wait_queue(q, entry)
     spin_unlock(q.lock)
 
 
@@ -99,9 +107,7 @@ def default_wake_function(
 
 
 @kernel_function("kernel/sched/wait.c", quiet=True)
-def __wake_up_common(  # noqa: N807
-    q: WaitQueueHead, mode: TaskState, nr_exclusive: int, key: UffdRange
-) -> int:
+def __wake_up_common(q: WaitQueueHead, mode: TaskState, nr_exclusive: int, key: UffdRange) -> int:
     """Call the wake function of each entry until enough exclusive ones were woken.
 
     The caller holds ``q.lock``. Returns how many exclusive wake-ups are left.
@@ -117,29 +123,19 @@ def __wake_up_common(  # noqa: N807
     return nr_exclusive
 
 
-wake_up_common = __wake_up_common
-
-
 @kernel_function("kernel/sched/wait.c", quiet=True)
-def __wake_up_locked_key(q: WaitQueueHead, mode: TaskState, key: UffdRange) -> None:  # noqa: N807
+def __wake_up_locked_key(q: WaitQueueHead, mode: TaskState, key: UffdRange) -> None:
     """Wake under a lock that the caller holds."""
-    wake_up_common(q, mode, 1, key)
-
-
-wake_up_locked_key = __wake_up_locked_key
+    __wake_up_common(q, mode, 1, key)
 
 
 @kernel_function("kernel/sched/wait.c", quiet=True)
-def __wake_up(  # noqa: N807
-    q: WaitQueueHead, mode: TaskState, nr_exclusive: int, key: UffdRange
-) -> None:
+def __wake_up(q: WaitQueueHead, mode: TaskState, nr_exclusive: int, key: UffdRange) -> None:
     """Wake all non-exclusive waiters and ``nr_exclusive`` of the others."""
     spin_lock(q.lock)
-    wake_up_common(q, mode, nr_exclusive, key)
+    __wake_up_common(q, mode, nr_exclusive, key)
     spin_unlock(q.lock)
 
-
-wake_up = __wake_up
 
 ANY = UffdRange(0, 0)
 """The key of a wake-up that is meant for everybody."""
@@ -148,20 +144,4 @@ ANY = UffdRange(0, 0)
 @kernel_function("include/linux/wait.h", label=lambda q: f"wake_up_poll({q})")
 def wake_up_poll(q: WaitQueueHead) -> None:
     """Tell readers and pollers that there is something to read."""
-    wake_up(q, TASK_NORMAL, 1, ANY)
-
-
-__all__ = [
-    "ANY",
-    "TASK_INTERRUPTIBLE",
-    "WaitQueueEntry",
-    "WaitQueueHead",
-    "add_entry",
-    "add_wait_queue",
-    "default_wake_function",
-    "remove_entry",
-    "wake_up",
-    "wake_up_locked_key",
-    "wake_up_poll",
-    "waitqueue_active",
-]
+    __wake_up(q, TASK_NORMAL, 1, ANY)

@@ -1,0 +1,169 @@
+"""Walks through the behaviour tables, a step at a time, in Python.
+
+The engines run at millions of steps a second and keep nothing of a step but where it led. What
+explains a schedule wants to know what a step did, and to try it elsewhere; schedules are short,
+so here that costs a few microseconds a step.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .errors import ReplayDiverged
+from .exploration import Path
+from .operation import Crashed, Failed, Op, typed
+from .predicate import StateView
+from .replay import broken_invariant
+from .runner import Request
+from .tables import Tables
+from .trace import Finding
+
+
+class State(NamedTuple):
+    """A state as ints: the value of each cell, the local state of each task."""
+
+    values: tuple[int, ...]
+    nodes: tuple[int, ...]
+
+
+class Deed(NamedTuple):
+    """One operation of a step, and whether it changed its cell."""
+
+    op: Op
+    changed: bool
+
+
+class Step(NamedTuple):
+    """A step that was taken: where it led, what it did, and what is wrong with it if it failed."""
+
+    state: State
+    deeds: tuple[Deed, ...]
+    failure: Finding | None
+
+
+class _View(StateView):
+    """A state as predicates see it."""
+
+    def __init__(self, tables: Tables, state: State) -> None:
+        super().__init__(tables)
+        self._state = state
+
+    def _ask(self, slot: int) -> int:
+        return self._state.values[slot] if slot >= 0 else self._state.nodes[~slot]
+
+
+class Walker:
+    """Takes steps; fills the tables where they have no entry yet."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        self.tasks = tables.program.tasks
+
+    def start(self) -> State:
+        """The initial state: a task's first local state is the first that was made for it."""
+        first: dict[int, int] = {}
+        for number, node in enumerate(self.tables.nodes):
+            first.setdefault(node.task.index, number)
+            if len(first) == len(self.tasks):
+                break
+        values = (0,) * len(self.tables.program.cells)
+        return State(values, tuple(first[t.index] for t in self.tasks))
+
+    def pending(self, state: State, task: int) -> Op | None:
+        """The operation that a task wants to do next."""
+        request = self.tables.nodes[state.nodes[task]].request
+        return request.op if isinstance(request, Request) else None
+
+    def options(self, state: State, task: int) -> int:
+        """How many outcomes the next step of a task may have."""
+        request = self.tables.nodes[state.nodes[task]].request
+        if not isinstance(request, Request):
+            return 0
+        return 1 if request.op is not None else len(request.options)
+
+    def step(self, state: State, task: int, choice: int) -> Step | None:
+        """Let a task take one step; ``None`` if it cannot."""
+        if choice >= self.options(state, task):
+            return None
+        values = list(state.values)
+        node = state.nodes[task]
+        deeds: list[Deed] = []
+        while True:
+            after = self._operate(node, values, choice, deeds)
+            if after is None:
+                return None
+            failure = after if isinstance(after, Finding) else None
+            if not isinstance(after, Finding):
+                node = after
+                request = self.tables.nodes[node].request
+                if isinstance(request, Request) and request.cont:
+                    continue
+                failure = request if isinstance(request, Finding) else None
+            nodes = (*state.nodes[:task], node, *state.nodes[task + 1 :])
+            return Step(State(tuple(values), nodes), tuple(deeds), failure)
+
+    def _operate(
+        self, node: int, values: list[int], choice: int, deeds: list[Deed]
+    ) -> int | Finding | None:
+        """Do one operation: the local state after it, what is wrong with it, or ``None``."""
+        request = self.tables.nodes[node].request
+        assert isinstance(request, Request)
+        if request.op is None:
+            return self._after(node, choice, request.options[choice])
+        op, cell = request.op, request.op.cell.index
+        old = values[cell]
+        outcome = op.outcome(old)
+        if outcome is None:
+            return None
+        if isinstance(outcome, Failed):
+            deeds.append(Deed(op, changed=False))
+            return outcome.finding
+        if isinstance(outcome, Crashed):
+            raise op.crash(outcome.error)
+        deeds.append(Deed(op, outcome.new != old))
+        values[cell] = outcome.new
+        return self._after(node, old, outcome.result)
+
+    def _after(self, node: int, value: int, result: object) -> int:
+        known = self.tables.successors.get((node, typed(result)))
+        if known is None:
+            self.tables.fill(node, value)
+            known = self.tables.successors[(node, typed(result))]
+        return known
+
+    def enabled(self, state: State) -> bool:
+        """Whether any task can take a step."""
+        return any(self.step(state, t, 0) is not None for t in range(len(self.tasks)))
+
+    def broken(self, state: State) -> Finding | None:
+        """The first invariant that does not hold in a state."""
+        program = self.tables.program
+        return broken_invariant(program, _View(self.tables, state)) if program.invariants else None
+
+    def judge(self, state: State) -> Finding | None:
+        """The judgement of a state in which no task can take a step."""
+        return self.tables.program.judge(_View(self.tables, state))
+
+
+class Run:
+    """A schedule, walked: ``states`` has the state before each step, and the last one."""
+
+    def __init__(self, walker: Walker, path: Path) -> None:
+        self.walker = walker
+        self.path = path
+        self.states = [walker.start()]
+        self.steps: list[Step] = []
+        for number, (task, choice) in enumerate(path):
+            step = walker.step(self.states[-1], task, choice)
+            if step is None:
+                raise ReplayDiverged(number, f"step {number} does not fit the behaviour tables")
+            self.steps.append(step)
+            self.states.append(step.state)
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last step broke a property."""
+        return bool(self.steps) and self.steps[-1].failure is not None

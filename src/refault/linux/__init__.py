@@ -1,0 +1,21 @@
+"""The model of Linux: one module per kernel file, the kernel's names throughout.
+
+The base is Linux 6.18 on x86-64; what is older, newer or proposed is a patch
+(``refault.patches``). Private anonymous memory in pages of one size is modelled, with userfaultfd,
+NUMA balancing, KSM, reclaim, migration and ``mprotect(2)`` around it. What is not modelled raises
+``NotModelled`` where a run gets there.
+"""
+
+from refault.linux.machine import Kernel
+from refault.linux.modelled import NotModelled, modelled_function, modelled_functions
+from refault.linux.user import AddressSpace, Page, UserFaultFd
+
+__all__ = [
+    "AddressSpace",
+    "Kernel",
+    "NotModelled",
+    "Page",
+    "UserFaultFd",
+    "modelled_function",
+    "modelled_functions",
+]

@@ -1,0 +1,118 @@
+"""User accesses to memory, and the page faults that they raise (``arch/x86/mm/fault.c``).
+
+An access walks the page table in hardware, without any lock, and either takes place or faults;
+after a fault the same instruction runs again. The handler tries the lock of the VMA first; when
+that is contended, or the fault has to be retried, it goes on under mmap_lock.
+"""
+
+from __future__ import annotations
+
+from refault.explore import Violation, atomic, note, restart
+from refault.linux.include.linux.mm_types import FaultFlag, MmStruct, Pmd, Vm, VmFault
+from refault.linux.include.linux.page import frame
+from refault.linux.include.linux.pgtable import ZERO_PFN, Pte
+from refault.linux.mm.memory import handle_mm_fault
+from refault.linux.mm.mmap_lock import (
+    lock_vma_under_rcu,
+    mmap_read_lock,
+    mmap_read_unlock,
+    vma_end_read,
+)
+from refault.linux.modelled import kernel_function
+
+
+def _translate(pte: Pte, write: bool) -> tuple[Pte, Pte | None]:
+    """What the page walk does to a PTE: set young and dirty, or fault."""
+    if not pte.present or pte.protnone or (write and not pte.write):
+        return pte, None
+    used = pte._replace(young=True, dirty=pte.dirty or write)
+    return used, used
+
+
+def _walk(mm: MmStruct, address: int, write: bool) -> Pte | None:
+    """The hardware's walk, part of one step with the access: there is no TLB."""
+    if mm.pmd.read() is Pmd.NONE:
+        return None
+    return mm.pte(address).update(_translate, write)
+
+
+@kernel_function("arch/x86/mm/fault.c")
+def store(mm: MmStruct, address: int, value: int) -> None:
+    """Store to memory; runs again after each fault."""
+    while True:
+        restart()
+        with atomic():
+            pte = _walk(mm, address, True)
+            if pte is not None:
+                frame(pte.pfn).data.write(value)
+        if pte is not None:
+            return
+        exc_page_fault(mm, address, FaultFlag.WRITE)
+
+
+@kernel_function("arch/x86/mm/fault.c")
+def load(mm: MmStruct, address: int) -> int:
+    """Load from memory; runs again after each fault."""
+    while True:
+        restart()
+        value = 0
+        with atomic():
+            pte = _walk(mm, address, False)
+            if pte is not None and pte.pfn != ZERO_PFN:
+                value = frame(pte.pfn).data.read()
+        if pte is not None:
+            return value
+        exc_page_fault(mm, address, FaultFlag.NONE)
+
+
+@kernel_function("arch/x86/mm/fault.c", label="#PF", quiet=True)
+def exc_page_fault(mm: MmStruct, address: int, access: FaultFlag) -> None:
+    """The exception: note it, and handle it."""
+    note("#PF, write" if access & FaultFlag.WRITE else "#PF, read")
+    do_user_addr_fault(mm, address, FaultFlag.DEFAULT | FaultFlag.USER | access)
+
+
+@kernel_function("arch/x86/mm/fault.c", quiet=True)
+def do_user_addr_fault(mm: MmStruct, address: int, flags: FaultFlag) -> None:
+    """Handle a fault of user mode, under the VMA lock first and then under mmap_lock."""
+    vma = mm.find_vma(address)
+    if lock_vma_under_rcu(mm, address):
+        access_error(vma.vm_flags.read(), flags)
+        fault = handle_mm_fault(vma, address, flags | FaultFlag.VMA_LOCK)
+        if not fault & (VmFault.RETRY | VmFault.COMPLETED):
+            vma_end_read(vma)
+        if not fault & VmFault.RETRY:
+            mm_fault_error(fault)
+            return
+        if fault & VmFault.MAJOR:
+            flags |= FaultFlag.TRIED
+    while True:
+        restart(flags)
+        mmap_read_lock(mm)
+        access_error(vma.vm_flags.read(), flags)
+        fault = handle_mm_fault(vma, address, flags)
+        if fault & VmFault.COMPLETED:
+            return
+        if not fault & VmFault.RETRY:
+            break
+        flags |= FaultFlag.TRIED
+    mmap_read_unlock(mm)
+    mm_fault_error(fault)
+
+
+@kernel_function("arch/x86/mm/fault.c", quiet=True)
+def access_error(vm_flags: Vm, flags: FaultFlag) -> None:
+    """End the run where the VMA does not allow the access: a signal, which is not modelled."""
+    needed = Vm.WRITE if flags & FaultFlag.WRITE else Vm.READ
+    if not vm_flags & needed:
+        raise Violation("SIGSEGV", "the mapping does not allow the access")
+
+
+@kernel_function("arch/x86/mm/fault.c", quiet=True)
+def mm_fault_error(fault: VmFault) -> None:
+    """End the run where a fault failed: a signal, which is not modelled."""
+    for bit, signal in ((VmFault.OOM, "out of memory"), (VmFault.SIGSEGV, "SIGSEGV")):
+        if fault & bit:
+            raise Violation(signal, f"a page fault returned {fault!r}")
+    if fault & VmFault.ERROR:
+        raise Violation("SIGBUS", f"a page fault returned {fault!r}")

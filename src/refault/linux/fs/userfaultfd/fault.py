@@ -1,0 +1,151 @@
+"""A fault that user space resolves (``fs/userfaultfd.c``: ``handle_userfault()``).
+
+The order is what all arguments about lost wake-ups rest on:
+
+1. the entry goes on the queue, and the task's state is set, under the queue's lock;
+2. only then is the PTE read once more, without its lock, in case the fault was resolved meanwhile;
+3. the fault lock is dropped;
+4. the task sleeps, once, if the PTE still called for it.
+
+Step 2 is only a hint in one direction: "resolved" is to be trusted, "not resolved" is not, for a
+PTE that is being changed under its lock may show none for a moment.
+
+Left out are signals (the only other way for a sleep to end), hugetlb mappings, and the exit and
+core dump paths.
+"""
+
+from __future__ import annotations
+
+from refault.explore import Violation, atomic, current_task, note
+from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx
+from refault.linux.fs.userfaultfd.wake import userfaultfd_wake_function
+from refault.linux.include.linux.mm_types import FaultFlag, Pmd, Vm, VmFault, VmFaultInfo
+from refault.linux.include.linux.page import MANY
+from refault.linux.include.linux.pgtable import Pte, pte_write, ptep_get
+from refault.linux.include.linux.sched import (
+    TASK_INTERRUPTIBLE,
+    TASK_KILLABLE,
+    TASK_RUNNING,
+    TASK_UNINTERRUPTIBLE,
+    TaskState,
+)
+from refault.linux.include.uapi.userfaultfd import PagefaultFlag, UffdMsg
+from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
+from refault.linux.kernel.sched.core import (
+    __set_current_state,
+    schedule,
+    set_current_state,
+)
+from refault.linux.kernel.sched.wait import (
+    WaitQueueEntry,
+    __add_wait_queue,
+    __remove_wait_queue,
+    wake_up_poll,
+)
+from refault.linux.mm.mmap_lock import release_fault_lock
+from refault.linux.modelled import current, kernel_function
+
+
+def _add(count: int, by: int) -> tuple[int, None]:
+    if not 0 <= count + by < MANY:
+        raise Violation("BUG", f"reference count of a userfaultfd runs wild: {count + by}")
+    return count + by, None
+
+
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def userfaultfd_ctx_get(ctx: UserfaultfdCtx) -> None:
+    """Take a reference."""
+    ctx.refcount.update(_add, 1)
+
+
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def userfaultfd_ctx_put(ctx: UserfaultfdCtx) -> None:
+    """Drop a reference."""
+    ctx.refcount.update(_add, -1)
+
+
+def _message(vmf: VmFaultInfo, reason: Vm) -> UffdMsg:
+    flags = PagefaultFlag.WRITE if vmf.write else PagefaultFlag.NONE
+    if reason & Vm.UFFD_WP:
+        flags |= PagefaultFlag.WP
+    return UffdMsg(vmf.address, flags, current_task())
+
+
+def _blocking_state(flags: FaultFlag) -> TaskState:
+    """``userfaultfd_get_blocking_state()``."""
+    if flags & FaultFlag.INTERRUPTIBLE:
+        return TASK_INTERRUPTIBLE
+    return TASK_KILLABLE if flags & FaultFlag.KILLABLE else TASK_UNINTERRUPTIBLE
+
+
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def pte_must_wait(pte: Pte, reason: Vm) -> bool:
+    """Judge a PTE: the tail of ``userfaultfd_must_wait()``, where it has no name of its own.
+
+    The write bit is looked at whatever the entry is, also where it means something else.
+    """
+    if pte.none_mostly:
+        note("pte_none: must wait")
+        return True
+    if reason & Vm.UFFD_WP and not pte_write(pte):
+        note(f"{pte.kind.value}, not writable: must wait")
+        return True
+    note(f"{pte.kind.value}: no need to wait")
+    return False
+
+
+@kernel_function("fs/userfaultfd.c")
+def userfaultfd_must_wait(ctx: UserfaultfdCtx, vmf: VmFaultInfo, reason: Vm) -> bool:
+    """Walk the page table without its lock and tell whether the fault still waits to be resolved.
+
+    The fault lock keeps page tables from being freed, so an empty PMD entry means a hole.
+    """
+    if ctx.mm.pmd.read() is Pmd.NONE:
+        note("pmd_none: must wait")
+        return True
+    return pte_must_wait(ptep_get(ctx.mm.pte(vmf.address)), reason)
+
+
+@kernel_function("fs/userfaultfd.c")
+def handle_userfault(vmf: VmFaultInfo, reason: Vm) -> VmFault:
+    """Queue the fault for the monitor and sleep until somebody wakes the task.
+
+    Entered with the fault lock held; SIGBUS keeps it, RETRY has dropped it.
+    """
+    ctx = vmf.vma.ctx
+    if ctx is None or ctx.features & UffdFeature.SIGBUS:
+        return VmFault.SIGBUS
+    if not vmf.flags & FaultFlag.ALLOW_RETRY:
+        return VmFault.SIGBUS
+    if vmf.flags & FaultFlag.RETRY_NOWAIT:
+        return VmFault.RETRY
+    if ctx.released.read():
+        release_fault_lock(vmf)
+        return VmFault.RETRY
+    userfaultfd_ctx_get(ctx)
+    uwq = WaitQueueEntry(current_task(), userfaultfd_wake_function, msg=_message(vmf, reason))
+    spin_lock(ctx.fault_pending_wqh.lock)
+    __add_wait_queue(ctx.fault_pending_wqh, uwq)
+    set_current_state(_blocking_state(vmf.flags))
+    spin_unlock(ctx.fault_pending_wqh.lock)
+    must_wait = userfaultfd_must_wait(ctx, vmf, reason)
+    release_fault_lock(vmf)
+    if must_wait and not ctx.released.read():
+        wake_up_poll(ctx.fd_wqh)
+        schedule()
+    __set_current_state(TASK_RUNNING)
+    if current().on_list.read():
+        unlink_uwq(ctx, uwq)
+    userfaultfd_ctx_put(ctx)
+    return VmFault.RETRY
+
+
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def unlink_uwq(ctx: UserfaultfdCtx, uwq: WaitQueueEntry) -> None:
+    """Take the entry off whichever queue it is on: all who move it hold this lock."""
+    spin_lock(ctx.fault_pending_wqh.lock)
+    with atomic():
+        if not __remove_wait_queue(ctx.fault_pending_wqh, uwq):
+            __remove_wait_queue(ctx.fault_wqh, uwq)
+        current().on_list.write(False)
+    spin_unlock(ctx.fault_pending_wqh.lock)

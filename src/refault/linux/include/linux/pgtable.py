@@ -1,0 +1,163 @@
+"""PTE values and the accessors that change them (``include/linux/pgtable.h``).
+
+A PTE is a value in a cell, so that each read and each write of it is a step of its own. Writers
+hold the page-table lock; ``userfaultfd_must_wait()``, the hardware and the first look of
+``handle_pte_fault()`` read without it, and see each value in between: ``ptep_clear_flush()`` and
+``ptep_modify_prot_start()`` leave none behind until the next write.
+
+There is no TLB in the model: the hardware walks the page table at each access, and flushing is
+no step. What only a stale translation can show is out of reach.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from refault.explore import choose
+from refault.linux.modelled import kernel_function
+
+if TYPE_CHECKING:
+    from refault.explore import Cell
+
+ZERO_PFN = 0
+"""The frame number of the shared zero page."""
+
+
+class PteKind(Enum):
+    """What a PTE is."""
+
+    NONE = "PTE is none"
+    PRESENT = "PTE is present"
+    MIGRATION = "PTE is a migration entry"
+    SWAP = "PTE is a swap entry"
+    MARKER = "PTE is a uffd-wp marker"
+
+
+class Pte(NamedTuple):
+    """A PTE; ``pfn`` is the frame, or the slot of a swap entry.
+
+    ``exclusive`` is the bit of swap and migration entries that carries PageAnonExclusive.
+    """
+
+    kind: PteKind = PteKind.NONE
+    pfn: int = -1
+    write: bool = False
+    dirty: bool = False
+    young: bool = False
+    uffd_wp: bool = False
+    protnone: bool = False
+    exclusive: bool = False
+
+    @property
+    def present(self) -> bool:
+        """``pte_present()``, also true of a protnone entry."""
+        return self.kind is PteKind.PRESENT
+
+    @property
+    def none(self) -> bool:
+        """``pte_none()``."""
+        return self.kind is PteKind.NONE
+
+    @property
+    def none_mostly(self) -> bool:
+        """``pte_none_mostly()``: none, or a marker."""
+        return self.kind in (PteKind.NONE, PteKind.MARKER)
+
+    def __repr__(self) -> str:
+        if self.none:
+            return "none"
+        what = "slot" if self.kind is PteKind.SWAP else "pfn"
+        where = "zero page" if self.pfn == ZERO_PFN and self.present else f"{what} {self.pfn}"
+        bits = [
+            word
+            for word, set_ in (
+                ("write" if self.write else "ro", self.present),
+                ("dirty", self.dirty),
+                ("uffd_wp", self.uffd_wp),
+                ("protnone", self.protnone),
+            )
+            if set_
+        ]
+        kind = self.kind.name.lower()
+        return " ".join([kind, where, *bits])
+
+
+NONE = Pte()
+
+
+def mk_pte(pfn: int, *, write: bool = False, dirty: bool = False, uffd_wp: bool = False) -> Pte:
+    """Make a present PTE; write-protection by userfaultfd wins over ``write``."""
+    return Pte(
+        PteKind.PRESENT, pfn, write=write and not uffd_wp, dirty=dirty, young=True, uffd_wp=uffd_wp
+    )
+
+
+def pte_same(a: Pte, b: Pte) -> bool:
+    """Compare two PTEs, bit by bit."""
+    return a == b
+
+
+@kernel_function("include/linux/pgtable.h", quiet=True)
+def ptep_get(ptep: Cell[Pte]) -> Pte:
+    """Read a PTE."""
+    return ptep.read()
+
+
+@kernel_function("include/linux/pgtable.h")
+def set_pte_at(ptep: Cell[Pte], pte: Pte) -> None:
+    """Write a PTE."""
+    ptep.write(pte)
+
+
+def _clear(old: Pte) -> tuple[Pte, Pte]:
+    return NONE, old
+
+
+@kernel_function("mm/pgtable-generic.c")
+def ptep_clear_flush(ptep: Cell[Pte]) -> Pte:
+    """Make the PTE none, flush, and return what it was."""
+    return ptep.update(_clear)
+
+
+@kernel_function("include/linux/pgtable.h")
+def ptep_get_and_clear(ptep: Cell[Pte]) -> Pte:
+    """Make the PTE none and return what it was."""
+    return ptep.update(_clear)
+
+
+@kernel_function("include/linux/pgtable.h")
+def ptep_modify_prot_start(ptep: Cell[Pte]) -> Pte:
+    """Make the PTE none, so that the hardware sets no bit in it, and return what it was.
+
+    That is what x86, arm64 and the generic code do; powerpc and s390 keep it from being none.
+    """
+    return ptep.update(_clear)
+
+
+@kernel_function("include/linux/pgtable.h")
+def ptep_modify_prot_commit(ptep: Cell[Pte], pte: Pte) -> None:
+    """Write the PTE with its new protection."""
+    ptep.write(pte)
+
+
+def _set_access_flags(old: Pte, entry: Pte) -> tuple[Pte, bool]:
+    new = entry._replace(young=True, dirty=entry.dirty or old.dirty)
+    return new, new != old
+
+
+@kernel_function("mm/pgtable-generic.c", quiet=True)
+def ptep_set_access_flags(ptep: Cell[Pte], entry: Pte) -> bool:
+    """Widen access in one write, never through none; tell whether anything changed."""
+    return ptep.update(_set_access_flags, entry)
+
+
+def pte_write(pte: Pte) -> bool:
+    """Return the write bit of a PTE, of whatever kind.
+
+    In a swap or migration entry that bit means something else (on x86 soft-dirty, elsewhere part
+    of the type or offset), so the model tries both.
+    """
+    if pte.present or pte.none:
+        return pte.write
+    return choose(True, False)

@@ -1,0 +1,49 @@
+"""Collapsing pages into a huge one (``mm/khugepaged.c``).
+
+The PMD entry is none from ``pmdp_collapse_flush()`` until the huge page is in its place, or the
+page table is put back because a page could not be isolated. Here it always is put back: pages just
+faulted in have a reference from a batch, which is reason enough, and huge pages are not modelled.
+"""
+
+from __future__ import annotations
+
+from refault.explore import note
+from refault.linux.include.linux.mm_types import Pmd, VmArea
+from refault.linux.include.linux.pgtable import ptep_get
+from refault.linux.mm.mmap_lock import (
+    mmap_read_lock,
+    mmap_read_unlock,
+    mmap_write_lock,
+    mmap_write_unlock,
+    vma_start_write,
+)
+from refault.linux.modelled import kernel_function
+
+
+@kernel_function("mm/khugepaged.c")
+def hpage_collapse_scan_pmd(vma: VmArea, address: int) -> bool:
+    """Look whether all pages are there; userfaultfd must not lose a hole to a collapse."""
+    mm = vma.vm_mm
+    mmap_read_lock(mm)
+    worth = ptep_get(mm.pte(address)).present
+    mmap_read_unlock(mm)
+    return worth and collapse_huge_page(vma)
+
+
+@kernel_function("mm/khugepaged.c")
+def collapse_huge_page(vma: VmArea) -> bool:
+    """Take the page table away, with mmap_lock and the VMA lock held for writing, and back."""
+    mm = vma.vm_mm
+    mmap_write_lock(mm)
+    vma_start_write(vma)
+    pmdp_collapse_flush(vma)
+    note("PMD is clear")
+    mm.pmd.write(Pmd.TABLE)
+    mmap_write_unlock(mm)
+    return False
+
+
+@kernel_function("mm/pgtable-generic.c")
+def pmdp_collapse_flush(vma: VmArea) -> None:
+    """Make the PMD entry none and flush."""
+    vma.vm_mm.pmd.write(Pmd.NONE)

@@ -1,0 +1,125 @@
+"""Changing the protection of mapped pages (``mm/mprotect.c``).
+
+``change_pte_range()`` serves ``mprotect(2)``, NUMA balancing and ``UFFDIO_WRITEPROTECT``. For each
+present PTE it writes none, so that the hardware can set no bit meanwhile, and then the new value.
+It does that under the page-table lock; who else is kept out depends on the caller's lock:
+``mprotect(2)`` holds mmap_lock and the VMA lock for writing, the others hold mmap_lock for
+reading.
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+from refault.explore import note
+from refault.linux.include.linux.mm_types import Vm, VmArea
+from refault.linux.include.linux.page import PageAnonExclusive, frame, live
+from refault.linux.include.linux.pgtable import (
+    ZERO_PFN,
+    Pte,
+    PteKind,
+    ptep_get,
+    ptep_modify_prot_commit,
+    ptep_modify_prot_start,
+    set_pte_at,
+)
+from refault.linux.mm.mmap_lock import mmap_write_lock, mmap_write_unlock, vma_start_write
+from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
+from refault.linux.modelled import kernel_function
+
+
+class MmCp(IntFlag):
+    """``MM_CP_*``: what ``change_protection()`` is for."""
+
+    NONE = 0
+    TRY_CHANGE_WRITABLE = 0x1
+    PROT_NUMA = 0x2
+    UFFD_WP = 0x4
+    UFFD_WP_RESOLVE = 0x8
+
+
+@kernel_function("mm/mprotect.c", quiet=True)
+def can_change_pte_writable(vm_flags: Vm, pte: Pte) -> bool:
+    """Tell whether a write fault could only ever make this very page writable, so do it now."""
+    if not vm_flags & Vm.WRITE or pte.protnone or (pte.uffd_wp and vm_flags & Vm.UFFD_WP):
+        return False
+    return pte.pfn != ZERO_PFN and PageAnonExclusive(pte.pfn)
+
+
+def _numa_skips(pte: Pte) -> bool:
+    """Tell whether NUMA balancing leaves this page alone."""
+    if pte.protnone or pte.pfn == ZERO_PFN:
+        return True
+    folio = live(frame(pte.pfn).folio.read())
+    return folio.ksm or folio.mapcount > 1
+
+
+def _new_protection(vm_flags: Vm, old: Pte, cp_flags: MmCp) -> Pte:
+    """``pte_modify()`` and what follows: private mappings start from a read-only protection."""
+    new = old._replace(write=False, protnone=bool(cp_flags & MmCp.PROT_NUMA))
+    if cp_flags & MmCp.UFFD_WP:
+        new = new._replace(uffd_wp=True)
+    elif cp_flags & MmCp.UFFD_WP_RESOLVE:
+        new = new._replace(uffd_wp=False)
+    if cp_flags & MmCp.TRY_CHANGE_WRITABLE and can_change_pte_writable(vm_flags, new):
+        new = new._replace(write=True)
+    return new
+
+
+@kernel_function("mm/mprotect.c")
+def change_pte_range(vma: VmArea, address: int, vm_flags: Vm, cp_flags: MmCp) -> None:
+    """Change one PTE, by way of none if it is present."""
+    mm, ptep = vma.vm_mm, vma.vm_mm.pte(address)
+    if not pte_offset_map_lock(mm):
+        return
+    old = ptep_get(ptep)
+    if old.present:
+        if not (cp_flags & MmCp.PROT_NUMA and _numa_skips(old)):
+            ptep_modify_prot_start(ptep)
+            note("PTE is clear")
+            ptep_modify_prot_commit(ptep, _new_protection(vm_flags, old, cp_flags))
+    elif not old.none:
+        _change_entry(vma, address, old, cp_flags)
+    pte_unmap_unlock(mm)
+
+
+def _change_entry(vma: VmArea, address: int, old: Pte, cp_flags: MmCp) -> None:
+    """Change an entry that is not present: one write, and only where it differs."""
+    new = old
+    if old.kind is PteKind.MIGRATION and old.write:
+        new = new._replace(write=False, exclusive=True)
+    if cp_flags & MmCp.UFFD_WP:
+        new = new._replace(uffd_wp=True)
+    elif cp_flags & MmCp.UFFD_WP_RESOLVE:
+        new = new._replace(uffd_wp=False)
+    if new != old:
+        set_pte_at(vma.vm_mm.pte(address), new)
+
+
+@kernel_function("mm/mprotect.c", quiet=True)
+def change_protection(vma: VmArea, address: int, vm_flags: Vm, cp_flags: MmCp) -> None:
+    """Change the protection of a page; TLB entries are flushed after the PTE lock is dropped."""
+    change_pte_range(vma, address, vm_flags, cp_flags)
+
+
+@kernel_function("mm/mprotect.c", label="mprotect")
+def do_mprotect_pkey(vma: VmArea, prot: Vm) -> None:
+    """``mprotect(2)`` of a whole VMA."""
+    mm = vma.vm_mm
+    mmap_write_lock(mm)
+    mprotect_fixup(vma, prot)
+    mmap_write_unlock(mm)
+
+
+@kernel_function("mm/mprotect.c", quiet=True)
+def mprotect_fixup(vma: VmArea, prot: Vm) -> None:
+    """Change the flags of the VMA under both locks, then its PTEs."""
+    old = vma.vm_flags.read()
+    new = (old & ~(Vm.READ | Vm.WRITE | Vm.EXEC)) | prot
+    if new == old:
+        return
+    vma_start_write(vma)
+    vma.vm_flags.write(new)
+    cp_flags = MmCp.TRY_CHANGE_WRITABLE if new & Vm.WRITE else MmCp.NONE
+    for address in vma.addresses():
+        change_protection(vma, address, new, cp_flags)

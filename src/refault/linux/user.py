@@ -1,0 +1,184 @@
+"""What user programs hold: pages of their memory, and a userfaultfd.
+
+The handles of a scenario. Each method is one instruction or one system call of the thread that
+calls it, or, where it says so, a kernel thread's work on that page.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from refault.explore import UserError
+from refault.linux.arch.x86.mm import fault as cpu
+from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
+from refault.linux.fs.userfaultfd.fault import userfaultfd_must_wait
+from refault.linux.fs.userfaultfd.ioctl import (
+    userfaultfd_copy,
+    userfaultfd_wake,
+    userfaultfd_writeprotect,
+    userfaultfd_zeropage,
+)
+from refault.linux.fs.userfaultfd.read import userfaultfd_ctx_read
+from refault.linux.include.linux.mm_types import FaultFlag, MmStruct, Vm, VmArea, VmFaultInfo
+from refault.linux.include.linux.page import Folio
+from refault.linux.include.linux.pgtable import NONE, ZERO_PFN, Pte, mk_pte
+from refault.linux.include.uapi.userfaultfd import (
+    CopyMode,
+    UffdMsg,
+    WriteprotectMode,
+    ZeropageMode,
+)
+from refault.linux.mm.khugepaged import hpage_collapse_scan_pmd
+from refault.linux.mm.ksm import try_to_merge_with_ksm_page
+from refault.linux.mm.madvise import madvise_dontneed_free
+from refault.linux.mm.mempolicy import task_numa_work
+from refault.linux.mm.migrate import migrate_pages
+from refault.linux.mm.mmap_lock import release_fault_lock, vma_start_read
+from refault.linux.mm.mprotect import do_mprotect_pkey
+from refault.linux.mm.userfaultfd import COPIED
+from refault.linux.mm.vmscan import shrink_folio_list
+from refault.linux.modelled import NotModelled
+
+if TYPE_CHECKING:
+    from refault.linux.machine import Kernel
+
+
+BOOT_CPU = -1
+"""The CPU from whose lists the pages come that are there when a scenario begins."""
+
+__all__ = ["BOOT_CPU", "COPIED", "AddressSpace", "Page", "UserFaultFd"]
+
+
+class Page:
+    """A page of anonymous memory, by its address."""
+
+    def __init__(self, kernel: Kernel, vma: VmArea, address: int) -> None:
+        self.kernel = kernel
+        self.vma = vma
+        self.mm: MmStruct = vma.vm_mm
+        self.address = address
+
+    def store(self, value: int) -> None:
+        """Write to the page."""
+        cpu.store(self.mm, self.address, value)
+
+    def load(self) -> int:
+        """Read from the page."""
+        return cpu.load(self.mm, self.address)
+
+    def must_wait(self) -> bool:
+        """What ``userfaultfd_must_wait()`` says of the page, to a fault that holds its lock."""
+        if self.vma.ctx is None:
+            raise NotModelled("a userfault on memory that no userfaultfd has")
+        vmf = VmFaultInfo(self.vma, self.address, FaultFlag.VMA_LOCK, Vm.NONE)
+        vma_start_read(self.vma)
+        answer = userfaultfd_must_wait(self.vma.ctx, vmf, Vm.UFFD_MISSING)
+        release_fault_lock(vmf)
+        return answer
+
+    def mprotect(self, prot: Vm) -> None:
+        """``mprotect(2)`` of the mapping."""
+        do_mprotect_pkey(self.vma, prot)
+
+    def dontneed(self) -> None:
+        """``madvise(MADV_DONTNEED)`` of the page."""
+        madvise_dontneed_free(self.vma, self.address)
+
+    def numa_scan(self) -> None:
+        """NUMA balancing marks the page, in a thread of the process on its way to user mode."""
+        task_numa_work(self.vma, self.address)
+
+    def migrate(self) -> None:
+        """A kernel thread moves the page to another frame."""
+        migrate_pages(self.mm, self.address)
+
+    def reclaim(self) -> None:
+        """A kernel thread swaps the page out."""
+        shrink_folio_list(self.mm, self.address)
+
+    def ksm_merge(self, kpage: int) -> None:
+        """``ksmd`` maps a KSM page in its place, if the contents are equal."""
+        try_to_merge_with_ksm_page(self.vma, self.address, kpage)
+
+    def collapse(self) -> None:
+        """``khugepaged`` tries to put a huge page in the place of it and its neighbours."""
+        hpage_collapse_scan_pmd(self.vma, self.address)
+
+
+class AddressSpace:
+    """A process, as its threads see it."""
+
+    def __init__(self, kernel: Kernel, mm: MmStruct) -> None:
+        self.kernel = kernel
+        self.mm = mm
+
+    def mmap(
+        self,
+        prot: Vm = Vm.READ | Vm.WRITE,
+        *,
+        uffd: UserFaultFd | None = None,
+        missing: bool = True,
+        wp: bool = False,
+        contents: str = "",
+        protected: bool = False,
+    ) -> Page:
+        """Map a page of private anonymous memory in a VMA of its own, registered with ``uffd``.
+
+        ``contents`` says what is there when the scenario begins: nothing, a ``"zero page"``, or a
+        ``"page"`` of its own, which is written, exclusive and long on the LRU list; ``protected``,
+        that userfaultfd has write-protected it.
+        """
+        flags = prot | Vm.MAYWRITE
+        if uffd is not None:
+            if uffd.ctx.mm is not self.mm:
+                raise UserError(
+                    f"{uffd.ctx} belongs to {uffd.ctx.mm} and cannot serve {self.mm}",
+                    "open a userfaultfd for this process",
+                )
+            flags |= Vm.UFFD_MISSING if missing else Vm.NONE
+            flags |= Vm.UFFD_WP if wp else Vm.NONE
+        ctx = uffd.ctx if uffd else None
+        vma = self.mm.add_vma(self._pte(contents, prot, protected), flags, ctx)
+        return Page(self.kernel, vma, vma.vm_start)
+
+    def _pte(self, contents: str, prot: Vm, protected: bool) -> Pte:
+        if contents == "zero page":
+            return mk_pte(ZERO_PFN, uffd_wp=protected)
+        if contents == "page":
+            folio = Folio(refcount=1, mapcount=1, exclusive=True)
+            pfn = self.kernel.add_frame(BOOT_CPU, folio)
+            return mk_pte(pfn, write=bool(prot & Vm.WRITE), dirty=True, uffd_wp=protected)
+        if contents:
+            raise UserError(f"a page cannot hold {contents!r}", "say 'page', 'zero page' or ''")
+        return NONE
+
+
+class UserFaultFd:
+    """An open userfaultfd."""
+
+    def __init__(self, ctx: UserfaultfdCtx) -> None:
+        self.ctx = ctx
+
+    def read(self) -> UffdMsg | None:
+        """``read(2)``: the next message."""
+        return userfaultfd_ctx_read(self.ctx)
+
+    def copy(self, page: Page, mode: CopyMode = CopyMode.NONE) -> int:
+        """``UFFDIO_COPY``: returns the bytes filled, or -errno."""
+        return userfaultfd_copy(self.ctx, page.address, mode)
+
+    def zeropage(self, page: Page, mode: ZeropageMode = ZeropageMode.NONE) -> int:
+        """``UFFDIO_ZEROPAGE``: returns the bytes filled, or -errno."""
+        return userfaultfd_zeropage(self.ctx, page.address, mode)
+
+    def protect(self, page: Page) -> int:
+        """``UFFDIO_WRITEPROTECT`` with ``MODE_WP``."""
+        return userfaultfd_writeprotect(self.ctx, page.address, WriteprotectMode.WP)
+
+    def unprotect(self, page: Page) -> int:
+        """``UFFDIO_WRITEPROTECT`` without ``MODE_WP``; wakes."""
+        return userfaultfd_writeprotect(self.ctx, page.address, WriteprotectMode.NONE)
+
+    def wake(self, page: Page) -> int:
+        """``UFFDIO_WAKE``."""
+        return userfaultfd_wake(self.ctx, page.address)

@@ -1,0 +1,15 @@
+"""Our own patches, through the door that third parties use."""
+
+from __future__ import annotations
+
+from refault.patches import reuse, selftest, userfaultfd, vma_lock
+from refault.patches.patch import Patch
+from refault.plugins import hookimpl
+
+MODULES = (reuse, userfaultfd, selftest, vma_lock)
+
+
+@hookimpl
+def refault_patches() -> list[Patch]:
+    """Return the patches that our modules define, in the order of their text."""
+    return [p for module in MODULES for p in vars(module).values() if isinstance(p, Patch)]

@@ -1,0 +1,57 @@
+"""Random small models: every search against the dumb enumeration."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from tests.explore.agreement import PLAIN, REDUCED, TRACES, agree, enumerated
+from tests.explore.language import Model
+from tests.explore.strategies import models
+
+FEW_STATES = 800
+"""Few states can have many traces."""
+
+patient = settings(deadline=None, suppress_health_check=list(HealthCheck))
+fast = settings(patient, max_examples=200, derandomize=True, database=None)
+thorough = settings(patient, max_examples=3_000)
+
+
+@fast
+@given(models())
+def test_searches_of_states_find_what_there_is(model: Model) -> None:
+    """Terminal states, kinds of failures and the shortest way to each are those enumerated."""
+    known = enumerated(model)
+    agree(known, PLAIN)
+    agree(known, REDUCED)
+
+
+@fast
+@given(models())
+def test_the_search_of_traces_finds_what_there_is(model: Model) -> None:
+    """The same of models whose runs all end."""
+    known = enumerated(model, FEW_STATES)
+    assume(not known.forever.endless)
+    agree(known, TRACES)
+
+
+@pytest.mark.slow
+@thorough
+@given(models())
+def test_every_search_finds_what_there_is_in_thousands_of_models(model: Model) -> None:
+    """All of it, with new models each time."""
+    known = enumerated(model)
+    agree(known, PLAIN)
+    agree(known, REDUCED)
+    if not known.forever.endless and len(known.graph.steps) < FEW_STATES:
+        agree(known, TRACES)
+
+
+@pytest.mark.slow
+@thorough
+@given(models(tasks=5))
+def test_reductions_keep_everything_with_more_tasks(model: Model) -> None:
+    """Up to five tasks: more to leave out, and more to lose."""
+    known = enumerated(model)
+    agree(known, REDUCED)
+    if not known.forever.endless and len(known.graph.steps) < FEW_STATES:
+        agree(known, TRACES)
