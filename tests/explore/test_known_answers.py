@@ -57,7 +57,7 @@ def test_a_philosopher_who_begins_on_the_right_saves_them_all(n: int, reduce: bo
 )
 def test_lastzero_has_the_states_that_others_count(n: int, states: int) -> None:
     """Rumur and TLC agree on these, with each read and each write one step."""
-    verdict = check(models.lastzero(n), reduce=False)
+    verdict = check(models.lastzero(n), engine="states", reduce=False)
     verdict.assert_holds()
     assert verdict.evidence.states == states
 
@@ -73,7 +73,7 @@ def test_lastzero_ends_alike_with_and_without_reduction(n: int) -> None:
 @pytest.mark.parametrize("n", [2, 5, 8])
 def test_one_mutex_lets_one_in(n: int) -> None:
     """Everybody before or behind the lock, or one inside: 2^n + n 2^(n-1) states."""
-    verdict = check(models.lockn(n), reduce=False)
+    verdict = check(models.lockn(n), engine="states", reduce=False)
     verdict.assert_holds()
     assert verdict.evidence.states == 2**n + n * 2 ** (n - 1)
 
@@ -81,7 +81,7 @@ def test_one_mutex_lets_one_in(n: int) -> None:
 @pytest.mark.parametrize("n", [2, 5, 8])
 def test_readers_each_stand_in_one_of_three_places(n: int) -> None:
     """The writer in one of two, and nobody remembers what was read: 2·3^n states."""
-    verdict = check(models.readers(n), reduce=False)
+    verdict = check(models.readers(n), engine="states", reduce=False)
     assert verdict.evidence.states == 2 * 3**n
 
 
