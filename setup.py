@@ -4,7 +4,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 FOLDER = "src/refault/explore"
-ENGINES = ("_core", "_shortest", "_dpor", "_liveness")
+ENGINES = ("_core", "_shortest", "_dpor", "_liveness", "_sample")
 
 extensions = [
     Extension(

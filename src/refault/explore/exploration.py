@@ -20,14 +20,19 @@ Path = list[tuple[int, int]]
 
 STATES = "states"
 TRACES = "traces"
+SAMPLES = "random"
 
 
 class Options(NamedTuple):
-    """How to search: with the reduction or without, keeping the terminal states or not."""
+    """How to search: with the reduction or without, keeping the terminal states or not.
+
+    ``seed`` is where random schedules come from.
+    """
 
     reduce: bool = True
     keep_final: bool = False
     progress: Progress | None = None
+    seed: int = 1
 
 
 class Outcome(NamedTuple):

@@ -1,4 +1,4 @@
-"""Two engines, one verdict: the first to finish wins.
+"""Several engines, one verdict: the first that is sound wins.
 
 Neither kind of search wins everywhere. Where tasks mostly touch different things there are few
 traces and no end of states; where they contend for a few things it is the other way round, and
@@ -23,6 +23,7 @@ from types import TracebackType
 from . import _core
 from .exploration import Exploration, Options, Outcome
 from .liveness import has_cycle
+from .samples import search_samples
 from .states import StateSearch
 from .traces import MAX_TASKS, search_traces
 from .verdict import Limits
@@ -39,7 +40,7 @@ class _Won(Exception):
 
 
 class Rival:
-    """A process of its own that searches traces; a context manager that leaves nothing behind."""
+    """A process of its own with another engine; a context manager that leaves nothing behind."""
 
     def __init__(self, exploration: Exploration, limits: Limits, options: Options) -> None:
         self._read, write = os.pipe()
@@ -59,8 +60,8 @@ class Rival:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             _die_with_parent()
             fresh = Exploration(exploration.build)
-            outcome = search_traces(fresh, limits, limits.time, options._replace(progress=None))
-            if outcome.code == _core.COMPLETE:
+            outcome = _other(fresh, limits, options._replace(progress=None))
+            if outcome.code == _core.COMPLETE or outcome.found:
                 with os.fdopen(write, "wb") as pipe:
                     pickle.dump(outcome, pipe)
                 status = 0
@@ -105,6 +106,22 @@ class Rival:
         os.waitpid(self._pid, 0)
 
 
+def _other(exploration: Exploration, limits: Limits, options: Options) -> Outcome:
+    """Search the traces; where some run is endless, or there are too many, take random ones."""
+    began = clock.monotonic()
+    if _finite(exploration):
+        outcome = search_traces(exploration, limits, limits.time, options)
+        if outcome.code == _core.COMPLETE or outcome.found:
+            return outcome
+        exploration = Exploration(exploration.build)
+    return search_samples(exploration, limits.time - (clock.monotonic() - began), options)
+
+
+def _finite(exploration: Exploration) -> bool:
+    """Whether no task is known to come back to where it was."""
+    return len(exploration.program.tasks) <= MAX_TASKS and not has_cycle(exploration.tables)
+
+
 def _die_with_parent() -> None:
     """Ask the kernel to end this process when its parent ends (Linux only)."""
     if sys.platform == "linux":
@@ -114,7 +131,8 @@ def _die_with_parent() -> None:
 def race(exploration: Exploration, limits: Limits, options: Options) -> Outcome:
     """Search with both engines.
 
-    The outcome is that of the first that completes its search, else that of the search of states.
+    The outcome is that of the first that completes its search or finds something, else that of the
+    search of states.
     """
     began = clock.monotonic()
     states = StateSearch(exploration, limits, options)
@@ -123,10 +141,7 @@ def race(exploration: Exploration, limits: Limits, options: Options) -> Outcome:
         left = limits.time - (clock.monotonic() - began)
         if code not in BOUNDS or left <= 0:
             return states.outcome(code)
-        if len(exploration.program.tasks) <= MAX_TASKS and not has_cycle(exploration.tables):
-            return _race(exploration, limits, options, states, code, left)
-        if code == _core.LIMIT_TIME:
-            code = states.run(left)
+        return _race(exploration, limits, options, states, code, left)
     except KeyboardInterrupt:
         code = _core.INTERRUPTED
     return states.outcome(code)

@@ -16,6 +16,9 @@ from .program import Program, Task
 from .trace import Finding
 from .where import assertion, caller_place, innermost, model_frame, short
 
+resumed = 0
+"""How many times any task was resumed: by this the watchdog tells one run from another."""
+
 
 class Request(NamedTuple):
     """What a suspended task wants: an operation, or a choice between ``options``.
@@ -72,6 +75,8 @@ class Runner:
 
     def resume(self, value: Any = None) -> Stop:
         """Go on with the result of the last request, up to the next one or to the end."""
+        global resumed  # noqa: PLW0603
+        resumed += 1
         outer, runtime.current = runtime.current, self
         try:
             return self._greenlet.switch(value)  # type: ignore[no-any-return]
@@ -92,6 +97,8 @@ class Runner:
     def _main(self, _value: Any = None) -> Stop:
         try:
             self.task.fn(*self.task.args)
+            if self.program.mutation is not None:
+                self.program.mutation.finish(self)
         except Violation as v:
             return Finding(v.kind, v.message)
         except AssertionError as e:
@@ -125,7 +132,12 @@ class Runner:
         return parent.switch(Request(op, options, cont))
 
     def perform(self, op: Op) -> Any:
-        """See ``runtime.perform``."""
+        """See ``runtime.perform``; a mutation comes in between here."""
+        mutation = self.program.mutation
+        return self._ask(op, ()) if mutation is None else mutation.perform(self, op)
+
+    def ask(self, op: Op) -> Any:
+        """Do one operation as it is."""
         return self._ask(op, ())
 
     def choose(self, options: tuple[Any, ...]) -> Any:

@@ -8,6 +8,7 @@ from typing import Literal
 from . import _core
 from ._shortest import shortest
 from .errors import UserError
+from .explain import SECONDS, explained
 from .exploration import (
     STATES,
     TRACES,
@@ -18,20 +19,22 @@ from .exploration import (
     Path,
     Progress,
 )
-from .explain import explained
 from .liveness import Lasso, endless_runs
 from .portfolio import race
 from .replay import replay
+from .samples import search_samples
 from .states import StateSearch
 from .tables import MAX_HISTORY
 from .trace import Finding, Trace
 from .traces import search_traces
 from .verdict import Evidence, Limits, Verdict, conclude
+from .watchdog import watching
 
-Engine = Literal["portfolio", "states", "traces"]
+Engine = Literal["portfolio", "states", "traces", "random"]
 Found = tuple[tuple[Finding, Trace | None], ...]
 
 
+@watching()
 def check(
     build: Build,
     *,
@@ -43,16 +46,20 @@ def check(
     time: float | None = None,
     max_history: int = MAX_HISTORY,
     explain: bool = True,
+    explain_seconds: float = SECONDS,
     keep_terminals: bool = False,
+    seed: int = 1,
     progress: Progress | None = None,
 ) -> Verdict:
     """Explore every interleaving of the program that ``build`` makes.
 
     ``engine`` is what searches: ``states`` stores states, ``traces`` runs one execution of each
-    Mazurkiewicz trace (of programs whose runs all end), ``portfolio`` races the two. ``reduce``
+    Mazurkiewicz trace (of programs whose runs all end), ``random`` takes random schedules from
+    ``seed`` and proves nothing, ``portfolio`` races them. ``reduce``
     switches the learned lock discipline of the first; ``liveness`` the search for livelocks,
     which takes the whole graph of states where tasks can come back to where they were;
-    ``explain`` the search for the counterexample with the fewest context switches.
+    ``explain`` the search for the counterexample with the fewest context switches, and for why it
+    goes wrong, which takes at most ``explain_seconds`` for each (0: do not ask why).
     ``max_states``, ``max_memory`` (bytes) and ``time`` (seconds) bound the search; a search that
     meets a bound without a finding is *inconclusive*. ``progress`` is called with (states,
     transitions, depth) now and then. Raises ``ModelError`` for a model that breaks the rules;
@@ -62,19 +69,21 @@ def check(
     began = clock.perf_counter()
     exploration = Exploration(build, max_history=max_history)
     try:
-        options = Options(reduce=reduce, keep_final=keep_terminals, progress=progress)
+        options = Options(reduce, keep_terminals, progress, seed)
         outcome = _search(exploration, limits, engine, options)
         lassos: tuple[Lasso, ...] = ()
         code, remark = outcome.code, "not looked for"
         if outcome.engine == TRACES and code == _core.COMPLETE:
             remark = "every run ends"
         elif liveness and code == _core.COMPLETE and not outcome.found:
-            lassos, code, remark = _endless(exploration, limits)
+            lassos, code, remark = _endless(exploration, _rest(limits, began))
         reason = _reason(code, limits)
         evidence = _evidence(outcome, clock.perf_counter() - began, reduce, reason, remark)
+        rest = _rest(limits, began)
         findings = _findings(
-            exploration, outcome, lassos, limits, explain and code != _core.INTERRUPTED
+            exploration, outcome, lassos, rest, explain and code != _core.INTERRUPTED
         )
+        findings = tuple((f, t and explained(exploration, t, explain_seconds)) for f, t in findings)
     finally:
         exploration.tables.close()
     return conclude(
@@ -88,6 +97,11 @@ def check(
     )
 
 
+def _rest(limits: Limits, began: float) -> Limits:
+    """What is left of the time, and a moment at the least: an answer wants its explanation."""
+    return limits.with_(time=max(2.0, limits.time - (clock.perf_counter() - began)))
+
+
 def _search(exploration: Exploration, limits: Limits, engine: Engine, options: Options) -> Outcome:
     if engine == "portfolio":
         return race(exploration, limits, options)
@@ -95,7 +109,9 @@ def _search(exploration: Exploration, limits: Limits, engine: Engine, options: O
         return StateSearch(exploration, limits, options).outcome_after(limits.time)
     if engine == "traces":
         return search_traces(exploration, limits, limits.time, options)
-    raise UserError(f"no engine is called {engine!r}", "portfolio, states or traces")
+    if engine == "random":
+        return search_samples(exploration, limits.time, options)
+    raise UserError(f"no engine is called {engine!r}", "portfolio, states, traces or random")
 
 
 def _endless(exploration: Exploration, limits: Limits) -> tuple[tuple[Lasso, ...], int, str]:
@@ -108,7 +124,7 @@ def _endless(exploration: Exploration, limits: Limits) -> tuple[tuple[Lasso, ...
 def _evidence(
     outcome: Outcome, seconds: float, reduce: bool, reason: str, liveness: str
 ) -> Evidence:
-    states = outcome.engine == STATES
+    how = {TRACES: "optimal DPOR", STATES: "lock discipline" if reduce else "none"}
     return Evidence(
         engine=outcome.engine,
         states=outcome.states,
@@ -117,7 +133,7 @@ def _evidence(
         traces=outcome.traces,
         seconds=seconds,
         depth=outcome.depth,
-        reduction=("lock discipline" if reduce else "none") if states else "optimal DPOR",
+        reduction=how.get(outcome.engine, "random schedules"),
         collision=outcome.states**2 / 2.0**64,
         bounds=(reason,) if reason else (),
         local_states=outcome.local_states,
@@ -148,9 +164,11 @@ def _findings(
     if not explain:
         plain = [f for f, _ in outcome.found.values()] + [lasso.finding for lasso in lassos]
         return tuple((f, None) for f in plain)
-    traced = [_best(exploration, outcome, kind, limits) for kind in outcome.found]
-    traced += [_round(exploration, lasso) for lasso in lassos]
-    traced = [(finding, explained(exploration, trace)) for finding, trace in traced]
+    try:
+        traced = [_best(exploration, outcome, kind, limits) for kind in outcome.found]
+        traced += [_round(exploration, lasso) for lasso in lassos]
+    except KeyboardInterrupt:
+        return _findings(exploration, outcome, lassos, limits, explain=False)
     return tuple(sorted(traced, key=lambda t: (not t[1].minimal, t[1].switches, t[1].steps)))
 
 

@@ -1,0 +1,45 @@
+"""The engine of last resort: random schedules; see ``_sample``. It finds and never proves."""
+
+from __future__ import annotations
+
+import math
+import time as clock
+
+from . import _core
+from ._sample import Sampler
+from .exploration import SAMPLES, Exploration, Options, Outcome
+from .tables import OutOfTime
+
+MAX_DEPTH = 10_000
+
+
+def search_samples(exploration: Exploration, seconds: float, options: Options) -> Outcome:
+    """Run random schedules until one shows a finding, for at most ``seconds``."""
+    tables = exploration.tables
+    sampler = Sampler(tables.core, options.seed, MAX_DEPTH)
+    tables.deadline = clock.monotonic() + seconds
+    code = _core.LIMIT_TIME
+    try:
+        sampler.run(seconds=seconds)
+    except OutOfTime:
+        pass
+    except KeyboardInterrupt:
+        code = _core.INTERRUPTED
+    finally:
+        tables.deadline = math.inf
+    return Outcome(
+        engine=SAMPLES,
+        code=code,
+        found=exploration.found(sampler.paths),
+        counts=exploration.counts(sampler.counts),
+        states=0,
+        transitions=sampler.steps,
+        terminals=0,
+        traces=sampler.runs,
+        depth=max(map(len, sampler.paths.values()), default=0),
+        restarts=0,
+        local_states=len(tables.nodes),
+        misses=tables.core.misses,
+        final=frozenset(),
+        reached=frozenset(exploration.program.reached),
+    )
