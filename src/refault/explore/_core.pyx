@@ -437,7 +437,8 @@ cdef class Core:
 
         A state is either expanded fully and stored, or expanded for one task and not stored. As no
         more than CHAIN states in a row are of the second kind, each cycle of the reduced graph has a
-        state of the first: no task is ignored for ever (the cycle proviso).
+        state of the first: no task is ignored for ever (the cycle proviso). Nor do choices multiply:
+        there are two at most in such a row.
         """
         cdef Frame *f = &self.frames[self.depth]
         cdef int t = -1, finding, i
@@ -448,7 +449,7 @@ cdef class Core:
         if t >= 0:
             f.mode = MODE_SOLO
             f.task = t
-            f.chain = chain + 1
+            f.chain = chain + (1 if self.options(t) == 1 else CHAIN // 2)
         elif not self.store(f):
             return False
         elif not reduce:

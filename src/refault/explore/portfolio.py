@@ -4,7 +4,8 @@ Neither kind of search wins everywhere. Where tasks mostly touch different thing
 traces and no end of states; where they contend for a few things it is the other way round, and
 with endless tasks there are no finite traces at all. So the states are searched alone for a
 moment, which settles most models; then a second process searches the traces while the first one
-goes on.
+goes on. Where runs can be endless it takes random schedules instead, which find what they find and
+prove nothing.
 """
 
 from __future__ import annotations
