@@ -64,7 +64,7 @@ cdef struct Frame:
     uint8_t mode
     uint8_t enabled
     uint8_t stored
-    uint8_t pad
+    uint8_t entered   # how it is expanded has been decided
 
 
 cdef struct Probe:

@@ -443,14 +443,14 @@ cdef class Core:
         cdef Frame *f = &self.frames[self.depth]
         cdef int t = -1, finding, i
         cdef bint touched = self.touched or self.depth == 0
-        if reduce and chain < CHAIN:
+        if reduce and chain < CHAIN and not f.stored:
             t = self.pick_solo()
             f = &self.frames[self.depth]
         if t >= 0:
             f.mode = MODE_SOLO
             f.task = t
             f.chain = chain + (1 if self.options(t) == 1 else CHAIN // 2)
-        elif not self.store(f):
+        elif not f.stored and not self.store(f):
             return False
         elif not reduce:
             self.look_ahead(f)
@@ -460,6 +460,7 @@ cdef class Core:
                 if finding >= 0:
                     self.report(finding, False)
                     return False
+        f.entered = 1
         return True
 
     cdef int report(self, int finding, bint failed_step) except -1 with gil:
@@ -475,17 +476,17 @@ cdef class Core:
         return 0
 
     cdef int terminal(self) except -1 nogil:
-        cdef int finding
+        cdef int finding = -2
+        if self.terminal_probe >= 0:
+            finding = self.ask(self.terminal_probe)
         self.terminals += 1
         if self.terminal_sink is not None:
             with gil:
                 self.terminal_sink([self.val[i] for i in range(self.ncell)],
                                    [self.loc[i] for i in range(self.ntask)])
-        if self.terminal_probe >= 0:
-            finding = self.ask(self.terminal_probe)
-            if finding >= 0:
-                self.report(finding, False)
-                self.aim(finding)
+        if finding >= 0:
+            self.report(finding, False)
+            self.aim(finding)
         return 0
 
     cdef int aim(self, int finding) except -1 with gil:
@@ -532,6 +533,57 @@ cdef class Core:
             code = self.visit_all(reduce)
         return code
 
+    # ---- checkpoints ---------------------------------------------------------------------------
+
+    def save(self):
+        """What a search that was stopped needs to go on, but for its table: as plain data."""
+        cdef int64_t i
+        cdef Frame *f
+        frames = []
+        for i in range(self.depth + 1):
+            f = &self.frames[i]
+            frames.append((f.fp, f.task, f.choice, f.chain, f.came_task, f.came_choice,
+                           f.mode | f.enabled << 1 | f.stored << 2 | f.entered << 3))
+        return {
+            "frames": frames, "counts": self.counts, "paths": self.paths, "targets": self.targets,
+            "targets_cut": bool(self.targets_cut), "states": self.states,
+            "transitions": self.transitions, "terminals": self.terminals, "deepest": self.deepest,
+            "table": self.table_mask + 1,
+        }
+
+    def table_bytes(self):
+        """The table of fingerprints, as memory that must not be kept while the search goes on."""
+        return <uint64_t[:self.table_mask + 1]> self.table
+
+    def load(self, saved):
+        """Go back to what ``save`` gave; the table is then to be filled through ``table_bytes``.
+
+        False if the schedule on the stack leads elsewhere: the tables are not those of then.
+        """
+        cdef Frame *f
+        cdef uint64_t fp = self.reset()
+        cdef int64_t mark
+        cdef bint solo
+        self.begin()
+        self.table_reset(saved["table"])
+        for old, task, choice, chain, came_task, came_choice, bits in saved["frames"]:
+            mark = self.nundo
+            if came_task >= 0:
+                while self.step(came_task, came_choice, &fp, &solo) == STEP_MISSING:
+                    self.fill()
+            if fp != old:
+                return False
+            self.push(fp, mark, came_task, came_choice)
+            f = &self.frames[self.depth]
+            f.task, f.choice, f.chain = task, choice, chain
+            f.mode, f.enabled, f.stored, f.entered = bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 3
+        self.counts, self.paths = dict(saved["counts"]), dict(saved["paths"])
+        self.targets, self.targets_cut = dict(saved["targets"]), saved["targets_cut"]
+        self.states, self.transitions = saved["states"], saved["transitions"]
+        self.terminals, self.deepest = saved["terminals"], saved["deepest"]
+        self.withdrawn = False
+        return True
+
     cdef int begin(self) except -1:
         self.withdrawn = False
         self.counts = {}
@@ -561,6 +613,12 @@ cdef class Core:
         cdef int64_t mark
         cdef bint solo
         cdef Entry *e
+        if self.depth >= 0 and not self.frames[self.depth].entered:
+            # An exception came in between: Ctrl-C, or the deadline while a table was being filled.
+            self.touched = True
+            t = self.frames[self.depth - 1].chain if self.depth else 0
+            if not self.enter(reduce, t):
+                self.pop()
         while self.depth >= 0:
             if reduce and self.withdrawn:
                 return 4

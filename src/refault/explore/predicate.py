@@ -131,11 +131,13 @@ class Trees:
                 self._core.set_probe(at, value, child)
             at = child
 
-    def _leaf(self, found: Finding | None) -> int:
-        if found is None:
-            return NOTHING
+    def number(self, found: Finding) -> int:
+        """The number of a finding of a predicate."""
         number = self.findings.get(found)
         if number is None:
             self._tables.findings.append(found)
             number = self.findings[found] = len(self._tables.findings) - 1
-        return -(number + 3)
+        return number
+
+    def _leaf(self, found: Finding | None) -> int:
+        return NOTHING if found is None else -(self.number(found) + 3)

@@ -171,6 +171,7 @@ class Tables:
         self.findings: list[Finding] = []
         self.fill_probe: Any = None
         self.deadline = math.inf
+        self.log: list[tuple[int, int]] = []
         self._max_history = max_history
         self._folds = Folds()
         self._by_fold: dict[int, int] = {}
@@ -195,6 +196,7 @@ class Tables:
         """Complete the entry of ``node`` at the cell's value ``value`` (or for a choice)."""
         if time.monotonic() > self.deadline:
             raise OutOfTime
+        self.log.append((node, value))
         at = self.nodes[node]
         request = at.request
         assert isinstance(request, Request)
@@ -375,6 +377,10 @@ class Tables:
             "use no clock, randomness, set order or state kept between runs; objects made while a "
             "task runs must compare by value",
         )
+
+    def digest(self) -> int:
+        """A number that two tables have in common only if they know the same local states."""
+        return key("tables", tuple(self._node_keys))
 
     def close(self) -> None:
         """Unwind the parked runs."""
