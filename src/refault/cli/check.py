@@ -77,7 +77,7 @@ class Session:
     def _settle(self, job: Job, limits: dict[str, Any]) -> bool:
         """Do one job; return whether to go on."""
         self.progress.begin(name(job.scenario.id, job.variant))
-        outcome = settle(job, limits, self.progress)
+        outcome = settle(job, limits, self.progress, self.keeper.folder)
         self.outcomes.append(outcome)
         if not self.as_json:
             click.echo(line(outcome.row, outcome.remark))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
+import click
+
 from refault.explore.errors import UserError
 from refault.explore.verdict import Verdict
+from refault.report.counterexample import slug
 from refault.report.lines import Row
 
 from .exits import BAD_INPUT, EXPECTED, INCONCLUSIVE, UNEXPECTED
@@ -46,12 +51,16 @@ class Outcome(NamedTuple):
         return EXPECTED if self.row.ok else UNEXPECTED
 
 
-def settle(job: Job, limits: Mapping[str, Any], progress: Progress) -> Outcome:
-    """Check ``job``; Ctrl-C makes it inconclusive, a defect of the model makes it an error."""
+def settle(job: Job, limits: Mapping[str, Any], progress: Progress, keep: str = "") -> Outcome:
+    """Check ``job``; Ctrl-C makes it inconclusive, a defect of the model makes it an error.
+
+    ``keep`` is the folder for the checkpoint of a search that is stopped, if any.
+    """
     start = perf_counter()
+    extra: dict[str, Any] = {"checkpoint": checkpoint_file(keep, job), "progress": progress.update}
     try:
-        with blamed_on_story(job):
-            verdict = job.scenario.check(job.variant, progress=progress.update, **limits)
+        with blamed_on_story(job), warned():
+            verdict = job.scenario.check(job.variant, **extra, **limits)
     except KeyboardInterrupt:
         row = _broken_off(job, "inconclusive", progress, perf_counter() - start)
         return Outcome(job, row, remark=INTERRUPTED)
@@ -61,6 +70,23 @@ def settle(job: Job, limits: Mapping[str, Any], progress: Progress) -> Outcome:
     finally:
         progress.done()
     return Outcome(job, _concluded(job, verdict), verdict, verdict.reason)
+
+
+def checkpoint_file(folder: str, job: Job) -> Path | None:
+    """Where the checkpoint of a job is kept."""
+    return Path(folder, f"{slug(job.scenario.id, job.variant)}.checkpoint") if folder else None
+
+
+@contextmanager
+def warned() -> Iterator[None]:
+    """Show warnings of the explorer as the command line does."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        try:
+            yield
+        finally:
+            for w in caught:
+                click.echo(f"refault: warning: {w.message}", err=True)
 
 
 @contextmanager

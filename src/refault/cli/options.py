@@ -28,6 +28,14 @@ def size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int
 def limit_options(command: F) -> F:
     """Add the limits of a search; they reach ``Scenario.check`` under its own names."""
     for option in (
+        click.option(
+            "--engine",
+            type=click.Choice(["portfolio", "states", "traces", "random"]),
+            help="What searches: the race of all (default), or one of them.",
+        ),
+        click.option(
+            "--resume", is_flag=True, help="Go on from the checkpoint of a search that was stopped."
+        ),
         click.option("--no-reduction", is_flag=True, help="Explore without any reduction."),
         click.option(
             "--time",
@@ -51,9 +59,10 @@ def limit_options(command: F) -> F:
 
 def limits(options: dict[str, Any]) -> dict[str, Any]:
     """Return what the limit options say, leaving out what is not given."""
-    given = {key: options[key] for key in ("max_states", "max_memory", "time")}
+    given = {key: options[key] for key in ("max_states", "max_memory", "time", "engine")}
     chosen = {key: value for key, value in given.items() if value is not None}
-    return chosen | ({"reduce": False} if options["no_reduction"] else {})
+    chosen |= {"reduce": False} if options["no_reduction"] else {}
+    return chosen | ({"resume": True} if options["resume"] else {})
 
 
 def keep_options(command: F) -> F:

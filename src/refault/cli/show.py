@@ -40,7 +40,7 @@ def command(ctx: click.Context, /, name: str, **options: Any) -> None:
     job = select_one(name, options["variant"])
     progress = Progress(plain=options["plain"])
     progress.begin(name)
-    outcome = settle(job, limits(options), progress)
+    outcome = settle(job, limits(options), progress, options["keep"])
     if outcome.error is not None:
         raise outcome.error
     kept = Keeper(options["keep"]).keep(outcome)

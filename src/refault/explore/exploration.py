@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
 from .errors import UserError
@@ -26,13 +27,18 @@ SAMPLES = "random"
 class Options(NamedTuple):
     """How to search: with the reduction or without, keeping the terminal states or not.
 
-    ``seed`` is where random schedules come from.
+    ``seed`` is where random schedules come from. ``checkpoint`` is the file that a search of
+    states which does not come to its end goes on from, with ``resume``; ``about`` says whose it
+    is.
     """
 
     reduce: bool = True
     keep_final: bool = False
     progress: Progress | None = None
     seed: int = 1
+    checkpoint: FilePath | None = None
+    resume: bool = False
+    about: str = ""
 
 
 class Outcome(NamedTuple):

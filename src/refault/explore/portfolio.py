@@ -33,9 +33,6 @@ ALONE = 0.5
 """So many seconds the search of states is alone."""
 
 
-BOUNDS = (_core.LIMIT_TIME, _core.LIMIT_STATES, _core.LIMIT_MEMORY)
-
-
 class _Won(Exception):
     """The other process has finished."""
 
@@ -137,14 +134,19 @@ def race(exploration: Exploration, limits: Limits, options: Options) -> Outcome:
     """
     began = clock.monotonic()
     states = StateSearch(exploration, limits, options)
+    if options.resume:
+        states.load()
     try:
         code = states.run(min(ALONE, limits.time))
         left = limits.time - (clock.monotonic() - began)
-        if code not in BOUNDS or left <= 0:
-            return states.outcome(code)
-        return _race(exploration, limits, options, states, code, left)
+        if code == _core.LIMIT_TIME and left > 0:
+            outcome = _race(exploration, limits, options, states, left)
+            if outcome is not None:
+                return outcome
+            code = states.code
     except KeyboardInterrupt:
         code = _core.INTERRUPTED
+    states.close(code)
     return states.outcome(code)
 
 
@@ -153,9 +155,9 @@ def _race(
     limits: Limits,
     options: Options,
     states: StateSearch,
-    code: int,
     left: float,
-) -> Outcome:
+) -> Outcome | None:
+    """Both at once, for ``left`` seconds; the outcome of the rival if it wins."""
     deadline = clock.monotonic() + left
     with Rival(exploration, limits.with_(time=left), options) as rival:
 
@@ -165,11 +167,9 @@ def _race(
                 options.progress(seen, steps, depth)
 
         try:
-            if code == _core.LIMIT_TIME:
-                code = states.run(left, tick)
+            code = states.run(left, tick)
             if code in (_core.LIMIT_STATES, _core.LIMIT_MEMORY):
                 rival.wait(deadline - clock.monotonic())
         except _Won:
-            assert rival.outcome is not None
             return rival.outcome
-    return states.outcome(code)
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time as clock
+from pathlib import Path
 from typing import Literal
 
 from . import _core
@@ -16,7 +17,6 @@ from .exploration import (
     Exploration,
     Options,
     Outcome,
-    Path,
     Progress,
 )
 from .liveness import Lasso, endless_runs
@@ -49,6 +49,9 @@ def check(
     explain_seconds: float = SECONDS,
     keep_terminals: bool = False,
     seed: int = 1,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    about: str = "",
     progress: Progress | None = None,
 ) -> Verdict:
     """Explore every interleaving of the program that ``build`` makes.
@@ -61,15 +64,16 @@ def check(
     ``explain`` the search for the counterexample with the fewest context switches, and for why it
     goes wrong, which takes at most ``explain_seconds`` for each (0: do not ask why).
     ``max_states``, ``max_memory`` (bytes) and ``time`` (seconds) bound the search; a search that
-    meets a bound without a finding is *inconclusive*. ``progress`` is called with (states,
-    transitions, depth) now and then. Raises ``ModelError`` for a model that breaks the rules;
+    meets a bound without a finding is *inconclusive*; a long one leaves a ``checkpoint`` that a
+    later call goes on from with ``resume`` (``about`` names what it is of). ``progress`` is
+    called with (states, transitions, depth) now and then. Raises ``ModelError`` for a model that breaks the rules;
     Ctrl-C makes the verdict *inconclusive*.
     """
     limits = Limits().with_(max_states=max_states, max_memory=max_memory, time=time)
     began = clock.perf_counter()
     exploration = Exploration(build, max_history=max_history)
     try:
-        options = Options(reduce, keep_terminals, progress, seed)
+        options = Options(reduce, keep_terminals, progress, seed, checkpoint, resume, about)
         outcome = _search(exploration, limits, engine, options)
         lassos: tuple[Lasso, ...] = ()
         code, remark = outcome.code, "not looked for"
@@ -78,12 +82,14 @@ def check(
         elif liveness and code == _core.COMPLETE and not outcome.found:
             lassos, code, remark = _endless(exploration, _rest(limits, began))
         reason = _reason(code, limits)
+        if reason and checkpoint is not None and checkpoint.exists():
+            reason += "; go on with --resume"
         evidence = _evidence(outcome, clock.perf_counter() - began, reduce, reason, remark)
         rest = _rest(limits, began)
         findings = _findings(
             exploration, outcome, lassos, rest, explain and code != _core.INTERRUPTED
         )
-        findings = tuple((f, t and explained(exploration, t, explain_seconds)) for f, t in findings)
+        findings = _explained(exploration, findings, explain_seconds)
     finally:
         exploration.tables.close()
     return conclude(
@@ -106,7 +112,10 @@ def _search(exploration: Exploration, limits: Limits, engine: Engine, options: O
     if engine == "portfolio":
         return race(exploration, limits, options)
     if engine == "states":
-        return StateSearch(exploration, limits, options).outcome_after(limits.time)
+        states = StateSearch(exploration, limits, options)
+        if options.resume:
+            states.load()
+        return states.outcome_after(limits.time)
     if engine == "traces":
         return search_traces(exploration, limits, limits.time, options)
     if engine == "random":
@@ -172,6 +181,12 @@ def _findings(
     return tuple(sorted(traced, key=lambda t: (not t[1].minimal, t[1].switches, t[1].steps)))
 
 
+def _explained(exploration: Exploration, findings: Found, seconds: float) -> Found:
+    """The same with what explains each; the finding is that of a schedule made shorter."""
+    traces = [t and explained(exploration, t, seconds) for _, t in findings]
+    return tuple((t.finding if t else f, t) for (f, _), t in zip(findings, traces, strict=True))
+
+
 def _best(
     exploration: Exploration, outcome: Outcome, kind: str, limits: Limits
 ) -> tuple[Finding, Trace]:
@@ -194,7 +209,7 @@ def _best(
 
 
 def _round(exploration: Exploration, lasso: Lasso) -> tuple[Finding, Trace]:
-    path: Path = lasso.stem + lasso.cycle
+    path = lasso.stem + lasso.cycle
     trace = replay(
         exploration.build,
         exploration.named(path),

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import math
 import time as clock
+import warnings
 
-from . import _core
+from . import _core, checkpoint
 from .exploration import STATES, Exploration, Options, Outcome, Progress
 from .tables import OutOfTime
 from .verdict import Limits
+
+STOPPED = (_core.INTERRUPTED, _core.LIMIT_STATES, _core.LIMIT_MEMORY, _core.LIMIT_TIME)
+
+EVERY = 120.0
+"""Seconds between two checkpoints."""
+
+WORTH = 5.0
+"""A search shorter than this is begun again sooner than gone on with."""
 
 
 class StateSearch:
@@ -19,7 +28,10 @@ class StateSearch:
         self._limits = limits
         self._options = options
         self._begun = False
+        self._start = self._saved = clock.monotonic()
+        self._before = 0.0
         self.restarts = 0
+        self.code = _core.LIMIT_TIME
 
     def run(self, seconds: float, progress: Progress | None = None) -> int:
         """Go on for at most ``seconds``; returns a code of the core.
@@ -29,13 +41,23 @@ class StateSearch:
         """
         deadline = clock.monotonic() + seconds
         while True:
-            code = self._go_on(deadline, progress or self._options.progress)
+            code = self._go_on(deadline, self._tick(progress or self._options.progress))
             if code != _core.RESTART:
+                self.code = code
                 return code
             self.restarts += 1
             self._begun = False
 
-    def _go_on(self, deadline: float, progress: Progress | None) -> int:
+    def _tick(self, progress: Progress | None) -> Progress:
+        def tick(states: int, transitions: int, depth: int) -> None:
+            if clock.monotonic() - self._saved > EVERY:
+                self.save()
+            if progress is not None:
+                progress(states, transitions, depth)
+
+        return tick
+
+    def _go_on(self, deadline: float, progress: Progress) -> int:
         tables = self._ex.tables
         resume, self._begun = self._begun, True
         if not resume:
@@ -62,7 +84,51 @@ class StateSearch:
             code = self.run(seconds)
         except KeyboardInterrupt:
             code = _core.INTERRUPTED
+        self.close(code)
         return self.outcome(code)
+
+    def load(self) -> None:
+        """Go on from the checkpoint; raises ``UserError`` if that is not possible."""
+        options = self._options
+        assert options.checkpoint is not None
+        header = checkpoint.load(
+            options.checkpoint, self._ex, about=options.about, reduce=options.reduce
+        )
+        self._begun = True
+        self.restarts = header.restarts
+        self._before = header.seconds
+
+    def save(self) -> None:
+        """Write the checkpoint; a disk that does not take it costs a warning, not the search."""
+        options = self._options
+        self._saved = clock.monotonic()
+        if options.checkpoint is None:
+            return
+        try:
+            checkpoint.save(
+                options.checkpoint,
+                self._ex,
+                about=options.about,
+                reduce=options.reduce,
+                restarts=self.restarts,
+                seconds=self.seconds,
+            )
+        except OSError as e:
+            where = f"{options.checkpoint}: {e.strerror or e}"
+            warnings.warn(f"no checkpoint was written: {where}", RuntimeWarning, stacklevel=2)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been searching, in this process and those before."""
+        return self._before + clock.monotonic() - self._start
+
+    def close(self, code: int) -> None:
+        """Keep a checkpoint of a long search that is not complete; remove that of one that is."""
+        path = self._options.checkpoint
+        if code in STOPPED and self._begun and self.seconds > WORTH:
+            self.save()
+        elif code == _core.COMPLETE and path is not None:
+            path.unlink(missing_ok=True)
 
     def outcome(self, code: int) -> Outcome:
         """What came of it."""
