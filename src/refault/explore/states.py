@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time as clock
 import warnings
+from contextlib import suppress
 
 from . import _core, checkpoint
 from .exploration import STATES, Exploration, Options, Outcome, Progress
@@ -128,7 +129,8 @@ class StateSearch:
         if code in STOPPED and self._begun and self.seconds > WORTH:
             self.save()
         elif code == _core.COMPLETE and path is not None:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def outcome(self, code: int) -> Outcome:
         """What came of it."""
