@@ -10,7 +10,7 @@ extensions = [
     Extension(
         f"refault.explore.{name}",
         [f"{FOLDER}/{name}.pyx"],
-        depends=[f"{FOLDER}/_core.h", f"{FOLDER}/_core.pxd"],
+        depends=[f"{FOLDER}/_core.h", f"{FOLDER}/_fingerprints.h", f"{FOLDER}/_core.pxd"],
         include_dirs=[FOLDER],
         extra_compile_args=["-O3"],
     )

@@ -8,6 +8,27 @@ cdef extern from "_core.h":
     uint64_t refault_mix(uint64_t x) noexcept nogil
     uint64_t *refault_words(size_t words) noexcept nogil
 
+cdef extern from "_fingerprints.h":
+    enum:
+        REFAULT_SEGMENTS
+
+    cdef struct refault_segment:
+        uint64_t *words
+        uint64_t size
+        uint64_t used
+
+    cdef struct refault_set:
+        refault_segment segments[64]
+        uint64_t bytes
+
+    uint64_t *refault_find(refault_set *s, uint64_t fp) noexcept nogil
+    void refault_fetch(refault_set *s, uint64_t fp) noexcept nogil
+    int refault_add(refault_set *s, uint64_t fp) noexcept nogil
+    int refault_resize(refault_set *s, refault_segment *segment, uint64_t size) noexcept nogil
+    int refault_clear(refault_set *s) noexcept nogil
+    void refault_free(refault_set *s) noexcept nogil
+
+
 cdef enum:
     MISSING = -1
     BLOCKED = -2
@@ -92,8 +113,7 @@ cdef class Core:
     cdef int64_t nundo, undo_capacity
     cdef Frame *frames
     cdef int64_t depth, frame_capacity
-    cdef uint64_t *table
-    cdef uint64_t table_mask
+    cdef refault_set known
     cdef readonly uint64_t states
     cdef readonly uint64_t transitions, terminals
     cdef readonly int64_t deepest
@@ -120,10 +140,8 @@ cdef class Core:
     cdef int step(self, int t, int choice, uint64_t *fp, bint *solo) except -1 nogil
     cdef int fill(self) except -1 with gil
     cdef int ask(self, int probe) except -100 nogil
-    cdef int table_reset(self, uint64_t size) except -1
-    cdef int grow(self) except -1 nogil
     cdef int push(self, uint64_t fp, int64_t undo, int task, int choice) except -1 nogil
-    cdef bint store(self, Frame *f) noexcept nogil
+    cdef bint store(self, Frame *f) except -1 nogil
     cdef int pick_solo(self) except -2 nogil
     cdef void look_ahead(self, Frame *f) noexcept nogil
     cdef bint enter(self, bint reduce, int chain) except -1 nogil
@@ -135,10 +153,9 @@ cdef class Core:
     cdef int begin(self) except -1
     cdef bint start(self, bint reduce) except -1
     cdef int visit_all(self, bint reduce) except -1 nogil
-    cdef void widen(self) noexcept nogil
+    cdef int widen(self) except -1 nogil
     cdef int log(self, int32_t slot, int32_t old) except -1 nogil
     cdef void undo_to(self, int64_t mark) noexcept nogil
     cdef int options(self, int t) noexcept nogil
     cdef int32_t slot(self, int32_t s) noexcept nogil
-    cdef uint64_t find(self, uint64_t fp) noexcept nogil
     cdef Entry *next_entry(self, int t) noexcept nogil

@@ -66,7 +66,7 @@ cdef class Core:
         free(self.watched)
         free(self.undo)
         free(self.frames)
-        free(self.table)
+        refault_free(&self.known)
         free(self.invariants)
 
     # ---- tables, filled from Python ------------------------------------------------------------
@@ -307,42 +307,6 @@ cdef class Core:
     cdef int32_t slot(self, int32_t s) noexcept nogil:
         return self.val[s] if s >= 0 else self.loc[~s]
 
-    # ---- fingerprint table ---------------------------------------------------------------------
-
-    cdef int table_reset(self, uint64_t size) except -1:
-        free(self.table)
-        self.table = refault_words(size)
-        if self.table == NULL:
-            raise MemoryError
-        self.table_mask = size - 1
-        return 0
-
-    cdef uint64_t find(self, uint64_t fp) noexcept nogil:
-        """The place of ``fp`` or the free place where it belongs."""
-        cdef uint64_t i = fp & self.table_mask
-        while self.table[i] and self.table[i] != fp:
-            i = (i + 1) & self.table_mask
-        return i
-
-    cdef int grow(self) except -1 nogil:
-        """Double the table. Returns 0, or LIMIT_MEMORY where the limit forbids it."""
-        cdef uint64_t size = 2 * (self.table_mask + 1), i
-        cdef uint64_t *fresh
-        cdef uint64_t *old = self.table
-        cdef uint64_t mask = self.table_mask
-        if (size + size / 2) * 8 > self.max_memory:
-            return 2
-        fresh = refault_words(size)
-        if fresh == NULL:
-            return 2
-        self.table = fresh
-        self.table_mask = size - 1
-        for i in range(mask + 1):
-            if old[i]:
-                self.table[self.find(old[i])] = old[i]
-        free(old)
-        return 0
-
     # ---- exhaustive search ---------------------------------------------------------------------
 
     cdef int push(self, uint64_t fp, int64_t undo, int task, int choice) except -1 nogil:
@@ -365,15 +329,16 @@ cdef class Core:
         f.came_choice = choice
         return 0
 
-    cdef bint store(self, Frame *f) noexcept nogil:
-        """Put the state of the top frame into the table; false if it is there already."""
-        cdef uint64_t i = self.find(f.fp)
-        if self.table[i]:
-            return False
-        self.table[i] = f.fp
-        self.states += 1
-        f.stored = 1
-        return True
+    cdef bint store(self, Frame *f) except -1 nogil:
+        """Put the state of the top frame into the set; false if it is there already."""
+        cdef int code = refault_add(&self.known, f.fp)
+        if code < 0:
+            with gil:
+                raise MemoryError
+        if code:
+            self.states += 1
+            f.stored = 1
+        return code
 
     cdef int pick_solo(self) except -2 nogil:
         """A task whose next step commutes with all that others may do, or -1."""
@@ -423,13 +388,13 @@ cdef class Core:
                 continue
             e = self.next_entry(t)
             if e != NULL and e.newv >= 0 and e.next >= 0:
-                refault_prefetch(&self.table[(f.fp ^ e.delta) & self.table_mask])
+                refault_fetch(&self.known, f.fp ^ e.delta)
         for t in range(f.task, n):
             if f.known >> t & 1:
                 continue
             e = self.next_entry(t)
             if e != NULL and e.newv >= 0 and e.next >= 0:
-                if self.table[self.find(f.fp ^ e.delta)]:
+                if refault_find(&self.known, f.fp ^ e.delta)[0]:
                     f.known |= <uint64_t> 1 << t
 
     cdef bint enter(self, bint reduce, int chain) except -1 nogil:
@@ -509,7 +474,7 @@ cdef class Core:
         PyErr_CheckSignals()
         if monotonic() > self.deadline:
             return 3
-        if (self.table_mask + 1) * 8 + self.frame_capacity * sizeof(Frame) > self.max_memory:
+        if self.known.bytes + self.frame_capacity * sizeof(Frame) > self.max_memory:
             return 2
         return 0
 
@@ -548,15 +513,17 @@ cdef class Core:
             "frames": frames, "counts": self.counts, "paths": self.paths, "targets": self.targets,
             "targets_cut": bool(self.targets_cut), "states": self.states,
             "transitions": self.transitions, "terminals": self.terminals, "deepest": self.deepest,
-            "table": self.table_mask + 1,
+            "segments": [(self.known.segments[i].size, self.known.segments[i].used)
+                         for i in range(REFAULT_SEGMENTS)],
         }
 
-    def table_bytes(self):
-        """The table of fingerprints, as memory that must not be kept while the search goes on."""
-        return <uint64_t[:self.table_mask + 1]> self.table
+    def segment(self, int number):
+        """A segment of the set of fingerprints, as memory that lasts until the search goes on."""
+        cdef uint64_t size = self.known.segments[number].size
+        return <uint64_t[:size]> self.known.segments[number].words
 
     def load(self, saved):
-        """Go back to what ``save`` gave; the table is then to be filled through ``table_bytes``.
+        """Go back to what ``save`` gave; the fingerprints are then to be put into each ``segment``.
 
         False if the schedule on the stack leads elsewhere: the tables are not those of then.
         """
@@ -565,7 +532,10 @@ cdef class Core:
         cdef int64_t mark
         cdef bint solo
         self.begin()
-        self.table_reset(saved["table"])
+        for i, (size, used) in enumerate(saved["segments"]):
+            if refault_resize(&self.known, &self.known.segments[i], size):
+                raise MemoryError
+            self.known.segments[i].used = used
         for old, task, choice, chain, came_task, came_choice, bits in saved["frames"]:
             mark = self.nundo
             if came_task >= 0:
@@ -593,7 +563,9 @@ cdef class Core:
         self.states = self.transitions = self.terminals = 0
         self.deepest = 0
         self.depth = -1
-        return self.table_reset(1 << 14)
+        if refault_clear(&self.known):
+            raise MemoryError
+        return 0
 
     cdef bint start(self, bint reduce) except -1:
         """Enter the initial state; false if there is nothing to explore from it."""
@@ -676,13 +648,9 @@ cdef class Core:
             elif self.frames[self.depth].stored:
                 if self.states >= self.max_states:
                     return 1
-                if self.states * 10 > (self.table_mask + 1) * 7:
-                    code = self.grow()
-                    if code:
-                        return code
         return 0
 
-    cdef void widen(self) noexcept nogil:
+    cdef int widen(self) except -1 nogil:
         """Expand the state of the top frame, so far expanded for one task only, fully after all."""
         cdef Frame *f = &self.frames[self.depth]
         f.mode = MODE_FULL
@@ -692,3 +660,4 @@ cdef class Core:
         if not self.store(f):
             f.enabled = 1
             f.task = self.ntask
+        return 0

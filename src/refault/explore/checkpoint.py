@@ -77,7 +77,8 @@ def save(
     try:
         with os.fdopen(number, "wb") as file:
             file.write(MAGIC + struct.pack("<Q", len(packed)) + packed)
-            file.write(tables.core.table_bytes())
+            for number in range(len(header.search["segments"])):
+                file.write(tables.core.segment(number))
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
@@ -94,9 +95,10 @@ def load(path: Path, exploration: Exploration, *, about: str, reduce: bool) -> H
             header = _header(path, file)
             _refuse_others(path, header, about, reduce)
             _restore(path, exploration, header)
-            table = exploration.tables.core.table_bytes()
-            if file.readinto(memoryview(table).cast("B")) != table.nbytes or file.read(1):
-                raise UserError(f"{path}: the checkpoint is cut short", AGAIN)
+            for number in range(len(header.search["segments"])):
+                segment = memoryview(exploration.tables.core.segment(number)).cast("B")
+                if file.readinto(segment) != segment.nbytes:
+                    raise UserError(f"{path}: the checkpoint is cut short", AGAIN)
     except OSError as e:
         raise UserError(f"{path}: {e.strerror or e}", AGAIN) from e
     return header
