@@ -85,18 +85,24 @@ def _is_zero(value: int) -> tuple[int, bool]:
 def lastzero(n: int) -> Build:
     """Writer ``j`` sets ``a[j] = a[j-1] + 1``; a reader looks for the last zero from ``a[n]`` down.
 
-    Each read and each write is one step, the reader learns only whether it saw zero: 1 890 states
-    for n=5, 99 651 for n=8, 1 390 501 for n=10, as Rumur and TLC count them.
+    Each read and each write is one step; the reader learns only whether it saw zero, and says in
+    the same step where. 1 890 states for n=5, 99 651 for n=8, 1 390 501 for n=10, as Rumur and
+    TLC count them.
     """
 
     def build(p: Program) -> None:
         a = [p.cell(f"a{j}", 0) for j in range(n + 1)]
+        last = p.cell("last", n)
 
         def reader() -> None:
             i = n
             while True:
                 restart(i)
-                if a[i].update(_is_zero):
+                with atomic():
+                    found: bool = a[i].update(_is_zero)
+                    if found:
+                        last.write(i)
+                if found:
                     return
                 i -= 1
 

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from bench.programs import PROGRAMS
+
 from refault.explore import check
 
 GIB = 1 << 30

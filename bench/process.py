@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -28,11 +29,10 @@ class Usage(NamedTuple):
         return self.status == 0 and not self.timed_out
 
 
-def _kill(pid: int) -> None:
-    try:
+def _kill(pid: int, late: threading.Event) -> None:
+    late.set()
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def run(command: list[str], *, timeout: float, cwd: Path | None = None) -> Usage:
@@ -48,12 +48,12 @@ def run(command: list[str], *, timeout: float, cwd: Path | None = None) -> Usage
             start_new_session=True,
         )
         late = threading.Event()
-        alarm = threading.Timer(timeout, lambda: (late.set(), _kill(child.pid)))
+        alarm = threading.Timer(timeout, _kill, (child.pid, late))
         alarm.start()
         try:
             _, status, usage = os.wait4(child.pid, 0)
         except BaseException:
-            _kill(child.pid)
+            _kill(child.pid, late)
             os.waitpid(child.pid, 0)
             raise
         finally:

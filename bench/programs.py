@@ -22,7 +22,7 @@ class Bench(NamedTuple):
     quick: bool = False
 
     def build(self) -> Callable[[Program], None]:
-        """What ``refault.explore.check`` takes; imported only now, to keep the runner small."""
+        """Make what ``refault.explore.check`` takes; import it only now: the runner stays small."""
         from bench import models  # noqa: PLC0415
 
         made: Callable[[Program], None] = getattr(models, self.model)(**self.arguments)

@@ -74,7 +74,7 @@ def spin_once(built: spin.Built, program: str, timeout: float) -> Side:
 
 
 def middle(sides: list[Side]) -> Side:
-    """The median of each figure; complete if every run was."""
+    """Take the median of each figure; complete if every run was."""
     columns = list(zip(*sides, strict=True))
     return Side(
         int(median(columns[0])),
@@ -135,7 +135,7 @@ def line(row: Row) -> str:
 
 
 def as_json(row: Row) -> dict[str, Any]:
-    """The row as plain data."""
+    """Turn the row into plain data."""
     return {
         **row._asdict(),
         "refault": row.refault._asdict(),
@@ -153,7 +153,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--as-written",
         action="store_true",
-        help="SPIN twins with the loop guards and process ends that people write, not the tight ones",
+        help="SPIN twins with the loop guards and process ends that people write",
     )
     asked = parser.parse_args()
     unknown = [name for name in asked.programs if name not in PROGRAMS]

@@ -9,17 +9,20 @@ import pytest
 from tests.cli.toys import CATALOGUE, Run, Toy, abba
 
 DRAWING = """\
-cpu0: task0             cpu1: task1
------------             -----------
+cpu0: task0                     cpu1: task1
+-----------                     -----------
 transfer()
- mutex_lock(lock0)
+ mutex_lock(lock0)  (1)
  [holds lock0]
- mutex_lock(lock1)
+ mutex_lock(lock1)  (2)
 
-                        transfer()
-                         mutex_lock(lock1)
-                         [holds lock1]
-                         mutex_lock(lock0)
+                                transfer()
+                                 mutex_lock(lock1)           (3)
+                                 [holds lock1]
+                                 [from here on it is inevitable]
+                                 mutex_lock(lock0)           (4)
+
+It takes (1) before (4) and (3) before (2).
 
 deadlock: task0, task1 wait for ever
 """

@@ -9,10 +9,11 @@ import refault
 from refault import explore
 
 FACE = {
-    "BLOCKED", "Blocked", "Cell", "EndlessLoop", "Event", "Evidence", "Finding", "HiddenState", "Holders", "Limits", "Mode",
-    "ModelError", "Nondeterminism", "Op", "Program", "ReplayDiverged", "Replayer", "Task", "Trace",
-    "UserError", "Verdict", "View", "Violation", "atomic", "check", "choose", "current_program",
-    "current_task", "note", "replay", "restart", "scope", "traced",
+    "BLOCKED", "Blocked", "Cell", "EndlessLoop", "Event", "Evidence", "Finding", "HiddenState",
+    "Holders", "Limits", "Mode", "ModelError", "Nondeterminism", "Op", "Program",
+    "ReplayDiverged", "Replayer", "Task", "Trace", "UserError", "Verdict", "View", "Violation",
+    "atomic", "check", "choose", "current_program", "current_task", "note", "replay", "restart",
+    "scope", "traced",
 }  # fmt: skip
 
 

@@ -14,7 +14,21 @@ from refault.explore.verdict import Evidence
 from refault.report import Counterexample, load
 from refault.report.counterexample import file_digest, slug
 
-EVIDENCE = Evidence(120, 340, 5, 0.01, 45, "lock discipline", 4e-16, (), 30, 60, 1)
+EVIDENCE = Evidence(
+    engine="states",
+    states=120,
+    transitions=340,
+    terminals=5,
+    traces=0,
+    seconds=0.01,
+    depth=45,
+    reduction="lock discipline",
+    collision=4e-16,
+    bounds=(),
+    local_states=30,
+    table_misses=60,
+    restarts=1,
+)
 
 
 def example(variant: str = "") -> Counterexample:

@@ -10,7 +10,21 @@ from refault.explore import Program, check
 from refault.explore.verdict import Evidence
 from refault.report.show import evidence_text, findings, heading, story, verdict_text
 
-EVIDENCE = Evidence(120, 340, 1, 0.01, 45, "lock discipline", 4.1e-16, (), 30, 60, 1)
+EVIDENCE = Evidence(
+    engine="states",
+    states=120,
+    transitions=340,
+    terminals=1,
+    traces=0,
+    seconds=0.01,
+    depth=45,
+    reduction="lock discipline",
+    collision=4.1e-16,
+    bounds=(),
+    local_states=30,
+    table_misses=60,
+    restarts=1,
+)
 
 
 def race(program: Program) -> None:
@@ -38,7 +52,7 @@ def test_a_scenario_in_full() -> None:
 
 
 def test_an_unfinished_search_says_so() -> None:
-    verdict = check(race, max_states=1)
+    verdict = check(race, engine="states", max_states=1)
     assert verdict_text(verdict, ok=False, expected="holds").startswith("inconclusive: 1 states")
     bounded = msgspec.structs.replace(EVIDENCE, bounds=("300 s passed: raise --time",))
     assert "search not complete: 300 s passed" in evidence_text(bounded)

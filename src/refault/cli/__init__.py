@@ -14,6 +14,7 @@ from .group import LazyGroup
 COMMANDS = {
     "check": "Explore every interleaving of scenarios.",
     "list": "List the catalogue with its expected verdicts.",
+    "mutate": "Drop one synchronisation at a time, and list what makes no difference.",
     "replay": "Run a kept counterexample through the model again.",
     "show": "Check one scenario and show its story and diagram.",
 }

@@ -41,7 +41,7 @@ def command(ctx: click.Context, /, file: Path, **options: Any) -> None:
     job = _job(example, file, options["scenario"])
     try:
         with blamed_on_story(job):
-            trace = job.scenario.replay(job.variant, example.trace.schedule)
+            trace = example.explain(job.scenario.replay(job.variant, example.trace.schedule))
     except ReplayDiverged as error:
         report_error(error, str(file))
         ctx.exit(UNEXPECTED)

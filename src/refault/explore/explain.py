@@ -6,32 +6,29 @@ there. Three things are worked out for the reader, all by trying:
 * which *orders* matter, see ``orders``;
 * when it became *inevitable*: the first moment from which every way of going on ends in this kind
   of finding. What is inevitable stays so, which is why bisection finds that moment;
-* the *missed wake-up* of a task that is left sleeping: the last call by another task, of a
-  function with *wake* in its name, or the last step that changed the cell that the sleeper waits
-  on, of which it matters that it came first. The explorer knows no wait queues; the word is all
-  that it goes by.
+* the *missed wake-up* of each task that is left sleeping, see ``missed``.
 
-All of it is bounded: what is not settled in time is left out, and the trace says so. A schedule that is
-not known to be the shortest is made shorter first.
+All of it is bounded: what is not settled in time is left out, and the trace says so. A schedule
+that is not known to be the shortest is made shorter first.
 """
 
 from __future__ import annotations
 
 import math
 import time as clock
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from msgspec.structs import replace as with_fields
 
 from .errors import UserError
 from .exploration import Exploration, Path
+from .missed import missed_wakeups
 from .orders import Orders
 from .prospects import Ends, Prospects, Rounds
 from .replay import replay
 from .shorten import shorten
 from .tables import OutOfTime
-from .trace import Event, Missed, Order, Trace
+from .trace import Trace
 from .walk import Run, Walker
 
 SECONDS = 2.0
@@ -53,6 +50,8 @@ def explained(exploration: Exploration, trace: Trace, seconds: float = SECONDS) 
         return _why(exploration, shorter, deadline, f"{seconds:g} s were not enough")
     except OutOfTime:
         return with_fields(trace, unexplained=f"{seconds:g} s were not enough")
+    except KeyboardInterrupt:
+        return with_fields(trace, unexplained="interrupted")
     except UserError as error:
         return with_fields(trace, unexplained=error.message)
     finally:
@@ -71,9 +70,9 @@ def _shortened(exploration: Exploration, trace: Trace, deadline: float) -> Trace
     path = _path(exploration, trace)
     kind = trace.finding.kind
     shorter = shorten(Walker(exploration.tables), path, kind, deadline)
-    return trace if shorter == path else replay(
-        exploration.build, exploration.named(shorter), expect=kind
-    )
+    if shorter == path:
+        return trace
+    return replay(exploration.build, exploration.named(shorter), expect=kind)
 
 
 def _why(exploration: Exploration, trace: Trace, deadline: float, too_long: str) -> Trace:
@@ -89,7 +88,7 @@ def _why(exploration: Exploration, trace: Trace, deadline: float, too_long: str)
         trace,
         orders=found,
         inevitable=inevitable.step,
-        missed=tuple(_missed(run, trace, found)),
+        missed=missed_wakeups(run, prospects, trace, found),
         unexplained="" if complete else too_long,
     )
 
@@ -123,41 +122,3 @@ def _inevitable(run: Run, prospects: Prospects, cycle: int) -> _Moment:
         else:
             free = at
     return _Moment(doomed, known=True)
-
-
-def _missed(run: Run, trace: Trace, orders: tuple[Order, ...]) -> Iterator[Missed]:
-    """For each task that waits at the end, the last wake-up that it came too late for."""
-    if run.failed:
-        return
-    end = run.states[-1]
-    for task in run.walker.tasks:
-        waits = run.walker.pending(end, task.index)
-        if waits is None or task.daemon:
-            continue
-        for order in sorted(orders, key=lambda o: -o.first):
-            if not order.matters or order.tasks[1] != task.name:
-                continue
-            changed = order.cell == waits.cell.name and order.second < len(run)
-            call = _waking(trace, order) or (f"{order.operations[0]}({order.cell})" * changed)
-            if call:
-                yield Missed(task.name, order.tasks[0], order.first, call)
-                break
-
-
-def _waking(trace: Trace, order: Order) -> str:
-    """The function with *wake* in its name that the first step of ``order`` is part of.
-
-    Of several the outermost, but sooner one that has a line in a drawing (no ``~``).
-    """
-    calls: list[str] = []
-    for event in trace.events:
-        if event.task != order.tasks[0]:
-            continue
-        if event.kind == "enter":
-            calls.append(event.name)
-        elif event.kind == "exit":
-            calls.pop()
-        elif event.kind == "op" and event.step == order.first and event.cell == order.cell:
-            break
-    waking = [name for name in calls if "wake" in name]
-    return min(waking, key=lambda name: name.startswith("~"), default="").lstrip("~")

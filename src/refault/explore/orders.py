@@ -1,10 +1,10 @@
 """Which orders of a counterexample matter.
 
-Two steps of different tasks that use the same cell, one of them writing it, are tried the other way
-round: the task of the first is held back just before it until the second has been done, and
-meanwhile all others go on as in the schedule, as far as they still can. If from there on the finding
-cannot come about any more, whatever is done, their order *matters*. If the second cannot be done
-then, or its task does something else by then, the pair cannot be reversed and says nothing.
+Two steps of different tasks that use the same cell, one of them writing it, are tried the other
+way round: the task of the first is held back just before it until the second has been done, and
+meanwhile all others go on as in the schedule, as far as they still can. If from there on the
+finding cannot come about any more, whatever is done, their order *matters*. If the second cannot
+be done then, or its task does something else by then, the pair cannot be reversed and says nothing.
 
 Pairs are tried the closest first. One whose order follows from those that are known to matter, and
 from the order within each task, is not tried.
@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import time as clock
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from .operation import Op
 from .prospects import Prospects
 from .trace import Order
-from .walk import Run, State, Step
+from .walk import Run
 
 
 class Use(NamedTuple):
@@ -63,7 +62,7 @@ class Orders:
 
     def find(self) -> tuple[Order, ...]:
         """The pairs that were reversed, in the order of the schedule."""
-        tried: list[tuple[Pair, bool]] = []
+        harmless: list[Pair] = []
         for pair in self._all:
             if clock.monotonic() > self._deadline:
                 self.complete = False
@@ -71,15 +70,24 @@ class Orders:
             if self._follows(pair):
                 continue
             matters = self._matters(pair)
-            if matters is not None:
-                tried.append((pair, matters))
             if matters:
                 self._mattering.append(pair)
-        told = [(self._inside(p), m) for p, m in tried if m or self._neighbours(p)]
-        told.sort(key=lambda t: (t[0].first.at, t[0].second.at))
-        return tuple(self._order(*t) for t in told)
+            elif matters is False and self._neighbours(pair):
+                harmless.append(pair)
+        told = [self._order(p, matters=False) for p in harmless]
+        told += [self._order(p, matters=True) for p in self._essential()]
+        return tuple(sorted(told, key=lambda o: (o.first, o.second)))
 
-    def _order(self, pair: Pair, matters: bool) -> Order:
+    def _essential(self) -> list[Pair]:
+        """The pairs that matter, told by what locks protect, without those that follow."""
+        pairs = sorted({self._inside(p) for p in self._mattering}, key=lambda p: p.distance)
+        self._mattering = []
+        for pair in pairs:
+            if not self._follows(pair):
+                self._mattering.append(pair)
+        return self._mattering
+
+    def _order(self, pair: Pair, *, matters: bool) -> Order:
         first, second = pair
         names = [t.name for t in self._walker.tasks]
         return Order(
@@ -131,7 +139,9 @@ class Orders:
         for uses in self._by_cell.values():
             for number, second in enumerate(uses):
                 for first in uses[:number]:
-                    if first.task != second.task and (first.writes or second.writes):
+                    if first.at == second.at or first.task == second.task:
+                        continue
+                    if first.writes or second.writes:
                         pair = Pair(first, second)
                         pairs.setdefault((first.at, second.at, second.task), pair)
         return sorted(pairs.values(), key=lambda p: p.distance)
@@ -139,13 +149,10 @@ class Orders:
     def _uses(self) -> dict[int, list[Use]]:
         uses: dict[int, list[Use]] = defaultdict(list)
         for at, ((task, _), step) in enumerate(zip(self._run.path, self._run.steps, strict=True)):
-            for deed in step.deeds:
-                uses[deed.op.cell.index].append(Use(at, task, deed.op, not deed.op.reads))
-        end = self._run.states[-1]
-        for task in range(len(self._walker.tasks)):
-            op = None if self._run.failed else self._walker.pending(end, task)
-            if op is not None:
-                uses[op.cell.index].append(Use(len(self._run), task, op, not op.reads))
+            for op in step.ops:
+                uses[op.cell.index].append(Use(at, task, op, not op.reads))
+        for task, waits in self._run.waiting():
+            uses[waits.cell.index].append(Use(len(self._run), task, waits, not waits.reads))
         return uses
 
     def _follows(self, pair: Pair) -> bool:
@@ -165,29 +172,13 @@ class Orders:
 
     def _matters(self, pair: Pair) -> bool | None:
         """Whether the finding is out of reach with the pair reversed; ``None`` if it cannot be."""
-        held = {pair.first.task}
-        state = self._run.states[pair.first.at]
-        for at in range(pair.first.at + 1, min(pair.second.at, len(self._run) - 1) + 1):
-            task, choice = self._run.path[at]
-            if task in held:
-                continue
-            step = self._walker.step(state, task, choice)
-            if at == pair.second.at:
-                return self._outlook(step, pair.second)
-            if step is None or not _alike(step, self._run.steps[at]):
-                held.add(task)
-            elif step.failure or self._walker.broken(step.state):
-                return None
-            else:
-                state = step.state
-        return self._outlook(self._at_last(state, pair.second), pair.second)
-
-    def _at_last(self, state: State, use: Use) -> Step | None:
-        """What a task was still waiting to do."""
-        return self._walker.step(state, use.task, 0)
-
-    def _outlook(self, step: Step | None, use: Use) -> bool | None:
-        if step is None or all(deed.op is not use.op for deed in step.deeds):
+        second = pair.second
+        state = self._run.delayed(pair.first.at, second.at, second.task)
+        if state is None:
+            return None
+        choice = self._run.path[second.at][1] if second.at < len(self._run) else 0
+        step = self._walker.step(state, second.task, choice)
+        if step is None or second.op not in step.ops:
             return None
         wrong = step.failure or self._walker.broken(step.state)
         if wrong is not None:
@@ -197,8 +188,3 @@ class Orders:
             self.complete = False
             return None
         return not reachable
-
-
-def _alike(step: Step, recorded: Step) -> bool:
-    """Whether a step does what it did in the schedule."""
-    return [d.op for d in step.deeds] == [d.op for d in recorded.deeds]

@@ -32,6 +32,32 @@ class View(Protocol):
         """The operation that the task would do next; ``None`` if it has returned."""
 
 
+class Performer(Protocol):
+    """A running task, to whoever stands between it and its operations."""
+
+    task_name: str
+    atomic: int
+
+    def ask(self, op: Op, /) -> Any:
+        """Do one operation as it is."""
+
+
+class Mutator(Protocol):
+    """What stands between the tasks and their operations while a mutation is tried out.
+
+    It must be as deterministic as a task, and keep what it remembers in cells as tasks do.
+    """
+
+    def perform(self, run: Performer, op: Op, /) -> Any:
+        """Do ``op`` for a task, or something else in its place."""
+
+    def splits(self, run: Performer, /) -> bool:
+        """Whether the atomic block that is about to begin is to be none."""
+
+    def finish(self, run: Performer, /) -> None:
+        """A task has returned."""
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """A task runs ``fn(*args)``; a daemon may be left waiting at the end."""
@@ -57,7 +83,7 @@ class Program:
     """Cells, tasks, invariants and the judgement of terminal states.
 
     Built by a function ``build(program)``; a build must be repeatable, for replay builds anew.
-    ``context`` is free for the layers above.
+    ``context`` is free for the layers above; ``mutation`` is what ``mutate`` puts in.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -66,6 +92,7 @@ class Program:
         self.tasks: list[Task] = []
         self.invariants: list[Invariant] = []
         self.context: dict[str, Any] = {}
+        self.mutation: Mutator | None = None
         self.declared: list[str] = []
         self.reached: set[str] = set()
         self._names: set[str] = set()

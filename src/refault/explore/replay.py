@@ -242,6 +242,7 @@ class Replayer:
             steps=len(schedule),
             minimal=minimal,
             cycle=cycle,
+            waiting=tuple(self.blocked()),
         )
 
     def close(self) -> None:

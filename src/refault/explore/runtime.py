@@ -35,6 +35,9 @@ class Driver(Protocol):
     def perform(self, op: Op) -> Any:
         """Do one visible operation."""
 
+    def ask(self, op: Op) -> Any:
+        """Do one visible operation, without the mutation that may be tried out."""
+
     def choose(self, options: tuple[Any, ...]) -> Any:
         """Pick one of the options."""
 
@@ -109,6 +112,9 @@ def atomic() -> Iterator[None]:
     If one of them is blocked, the step as a whole cannot be taken yet and none has happened.
     """
     d = driver()
+    if d.program.mutation is not None and d.program.mutation.splits(d):
+        yield
+        return
     d.atomic += 1
     try:
         yield

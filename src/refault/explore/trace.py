@@ -67,7 +67,8 @@ class Trace(Struct, frozen=True):
 
     ``schedule`` holds (task, choice) per step; ``minimal`` says that no schedule to this kind of
     finding has fewer context switches, nor as few with fewer steps. ``cycle`` is the step from
-    which on the rest of the schedule repeats for ever, or -1.
+    which on the rest of the schedule repeats for ever, or -1. ``waiting`` names the tasks that have
+    not returned.
 
     Of what explains it (see ``explain``), ``inevitable`` is the number of steps after which every
     way of going on ends in this kind of finding, or -1 if that is not known; ``unexplained`` says
@@ -82,6 +83,7 @@ class Trace(Struct, frozen=True):
     steps: int
     minimal: bool
     cycle: int = -1
+    waiting: tuple[str, ...] = ()
     orders: tuple[Order, ...] = ()
     inevitable: int = -1
     missed: tuple[Missed, ...] = ()

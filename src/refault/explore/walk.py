@@ -7,6 +7,7 @@ so here that costs a few microseconds a step.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .errors import ReplayDiverged
@@ -26,18 +27,11 @@ class State(NamedTuple):
     nodes: tuple[int, ...]
 
 
-class Deed(NamedTuple):
-    """One operation of a step, and whether it changed its cell."""
-
-    op: Op
-    changed: bool
-
-
 class Step(NamedTuple):
     """A step that was taken: where it led, what it did, and what is wrong with it if it failed."""
 
     state: State
-    deeds: tuple[Deed, ...]
+    ops: tuple[Op, ...]
     failure: Finding | None
 
 
@@ -87,9 +81,9 @@ class Walker:
             return None
         values = list(state.values)
         node = state.nodes[task]
-        deeds: list[Deed] = []
+        ops: list[Op] = []
         while True:
-            after = self._operate(node, values, choice, deeds)
+            after = self._operate(node, values, choice, ops)
             if after is None:
                 return None
             failure = after if isinstance(after, Finding) else None
@@ -100,10 +94,10 @@ class Walker:
                     continue
                 failure = request if isinstance(request, Finding) else None
             nodes = (*state.nodes[:task], node, *state.nodes[task + 1 :])
-            return Step(State(tuple(values), nodes), tuple(deeds), failure)
+            return Step(State(tuple(values), nodes), tuple(ops), failure)
 
     def _operate(
-        self, node: int, values: list[int], choice: int, deeds: list[Deed]
+        self, node: int, values: list[int], choice: int, ops: list[Op]
     ) -> int | Finding | None:
         """Do one operation: the local state after it, what is wrong with it, or ``None``."""
         request = self.tables.nodes[node].request
@@ -115,12 +109,11 @@ class Walker:
         outcome = op.outcome(old)
         if outcome is None:
             return None
+        ops.append(op)
         if isinstance(outcome, Failed):
-            deeds.append(Deed(op, changed=False))
             return outcome.finding
         if isinstance(outcome, Crashed):
             raise op.crash(outcome.error)
-        deeds.append(Deed(op, outcome.new != old))
         values[cell] = outcome.new
         return self._after(node, old, outcome.result)
 
@@ -167,3 +160,55 @@ class Run:
     def failed(self) -> bool:
         """Whether the last step broke a property."""
         return bool(self.steps) and self.steps[-1].failure is not None
+
+    def waiting(self) -> Iterator[tuple[int, Op]]:
+        """The tasks that cannot go on at the end, each with what it waits to do."""
+        end = self.states[-1]
+        for task in range(0 if self.failed else len(self.walker.tasks)):
+            waits = self.walker.pending(end, task)
+            if waits is not None and self.walker.step(end, task, 0) is None:
+                yield task, waits
+
+    def delayed(self, at: int, until: int, task: int) -> State | None:
+        """The state after the steps from ``at`` to ``until`` without those of the task of ``at``.
+
+        ``task`` does what it did; ``None`` if it cannot, or if a property breaks. Third tasks go
+        on as long as what they did touches nothing that a step left out should have touched before.
+        """
+        left_out = _Footprint(self.steps[at].ops)
+        held = {self.path[at][0]}
+        state = self.states[at]
+        for number in range(at + 1, until):
+            mover, choice = self.path[number]
+            ops = self.steps[number].ops
+            step = None
+            if mover not in held and (mover == task or not left_out.meets(ops)):
+                step = self.walker.step(state, mover, choice)
+            if step is None or step.ops != ops:
+                if mover == task:
+                    return None
+                held.add(mover)
+                left_out.add(ops)
+            elif step.failure or self.walker.broken(step.state):
+                return None
+            else:
+                state = step.state
+        return state
+
+
+class _Footprint:
+    """The cells that some operations touch."""
+
+    def __init__(self, ops: Iterable[Op]) -> None:
+        self._touched: set[int] = set()
+        self._written: set[int] = set()
+        self.add(ops)
+
+    def add(self, ops: Iterable[Op]) -> None:
+        """Add what ``ops`` touch."""
+        self._touched.update(op.cell.index for op in ops)
+        self._written.update(op.cell.index for op in ops if not op.reads)
+
+    def meets(self, ops: Iterable[Op]) -> bool:
+        """Whether the order of ``ops`` and of those added may make a difference."""
+        return any(op.cell.index in (self._written if op.reads else self._touched) for op in ops)

@@ -5,7 +5,8 @@ See ``story`` for the rules; this is where they are applied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from refault.explore.trace import Event
 
 QUIET = "~"
+PLUMBING = re.compile(r"mmap_(read|write)_(un)?lock")
+"""Around nearly everything: no line, unless somebody is disturbed in it or its order matters."""
+
+Point = tuple[int, str]
+"""An operation, by its step and its cell."""
 
 
 @dataclass(eq=False)
@@ -92,15 +98,20 @@ def _mark(call: Call | None, event: Event) -> None:
         call = call.caller
 
 
-def decide(call: Call) -> None:
-    """Settle which calls, notes and operations below ``call`` have a line."""
+def decide(call: Call, points: Collection[Point] = ()) -> None:
+    """Settle which calls, notes and operations below ``call`` have a line.
+
+    ``points`` are operations whose order matters.
+    """
     earlier: Deed | None = None
     for item in call.items:
         if isinstance(item, Call):
             item.shown = not item.quiet and (item.worked or not item.closed)
+            if item.sealed and PLUMBING.fullmatch(item.name):
+                item.shown = any(point(deed) in points for deed, _ in deeds(item))
             earlier = None
             if not item.sealed:
-                decide(item)
+                decide(item, points)
                 earlier = _last_operation(item)
         elif item.event.kind == "note":
             item.shown = not item.event.name.startswith(QUIET)
@@ -136,8 +147,15 @@ def _telling(deed: Deed) -> bool:
     return event.old != event.new and not quiet
 
 
-def fill_empty_runs(bottom: Call) -> None:
-    """Show the last operation of each run that would otherwise be empty."""
+def drop_after(bottom: Call, step: float) -> None:
+    """Take their lines from operations after ``step``, when all that matters has happened."""
+    for deed, _ in deeds(bottom):
+        if deed.event.kind == "op" and deed.event.step > step:
+            deed.shown = False
+
+
+def fill_empty_runs(bottom: Call, until: float) -> None:
+    """Show the last operation of each run that would be empty else, up to step ``until``."""
     told: set[int] = set()
     last: dict[int, Deed] = {}
     for item in _within(bottom):
@@ -146,6 +164,8 @@ def fill_empty_runs(bottom: Call) -> None:
         elif item.shown:
             told.add(item.run)
         elif item.event.kind == "op" and not item.event.name.startswith(QUIET):
+            if item.event.step > until:
+                continue
             last[item.run] = item
     for run in last.keys() - told:
         last[run].shown = True
@@ -157,3 +177,17 @@ def _within(call: Call) -> Iterator[Call | Deed]:
         yield item
         if isinstance(item, Call) and not item.sealed:
             yield from _within(item)
+
+
+def point(deed: Deed) -> Point:
+    """Return what tells an operation from all others of its task."""
+    return deed.event.step, deed.event.cell
+
+
+def deeds(call: Call, inside: Call | None = None) -> Iterator[tuple[Deed, Call | None]]:
+    """Yield all operations and notes below ``call``, each with the one-line function around it."""
+    for item in call.items:
+        if isinstance(item, Deed):
+            yield item, inside
+        else:
+            yield from deeds(item, inside or (item if item.sealed and item.shown else None))

@@ -61,6 +61,23 @@ class Counterexample(msgspec.Struct, frozen=True, kw_only=True):
         return path
 
 
+    def explain(self, again: Trace) -> Trace:
+        """Return ``again``, the same schedule replayed, with what explains the recorded run.
+
+        Where it no longer ends in the same finding, that explains nothing.
+        """
+        known = self.trace
+        if again.schedule != known.schedule or again.finding != self.finding:
+            return again
+        return msgspec.structs.replace(
+            again,
+            orders=known.orders,
+            inevitable=known.inevitable,
+            missed=known.missed,
+            unexplained=known.unexplained,
+        )
+
+
 class _Head(msgspec.Struct):
     """What must be right before the rest of a file means anything."""
 

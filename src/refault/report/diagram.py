@@ -22,7 +22,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .story import Line, acting, tell
+from .reasons import Line
+from .story import acting, tell
 from .text import ascii_text, prefixed, wrap
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ Story = list[list[Line]]
 
 def diagram(trace: Trace, *, prefix: str = "", width: int = WIDTH) -> str:
     """Draw ``trace`` in at most ``width`` characters a line, each behind ``prefix``."""
-    tasks, story = acting(trace), tell(trace)
+    tasks, (story, legend) = acting(trace), tell(trace)
     if not story:
         return ""
     heads = {task: _head(task, cpu) for cpu, task in enumerate(tasks)}
@@ -52,8 +53,11 @@ def diagram(trace: Trace, *, prefix: str = "", width: int = WIDTH) -> str:
     wanted = [_natural(task, heads, story) for task in tasks]
     starts = _starts(wanted, [len(head) for head in heads.values()], room)
     if starts is None:
-        return prefixed(_list(story, room, trace.steps), prefix)
-    return prefixed(_drawing(heads, story, starts, room), prefix)
+        drawn = list(_list(story, room, trace.steps))
+    else:
+        drawn = list(_drawing(heads, story, starts, wanted, room))
+    below = [row for text in legend for row in wrap(text, room, hang=2)]
+    return prefixed([*drawn, *([""] if below else []), *below], prefix)
 
 
 def _head(task: str, cpu: int) -> str:
@@ -63,8 +67,12 @@ def _head(task: str, cpu: int) -> str:
 
 def _natural(task: str, heads: Mapping[str, str], story: Story) -> int:
     """Return the width that the column of ``task`` would like to have."""
-    texts = (line.depth + len(line.text) for run in story for line in run if line.task == task)
-    return max(len(heads[task]), *texts, 0)
+    lines = (line for run in story for line in run if line.task == task)
+    return max(len(heads[task]), *(n.depth + len(n.text) + len(_mark(n)) for n in lines), 0)
+
+
+def _mark(line: Line) -> str:
+    return f"  ({line.mark})" if line.mark else ""
 
 
 def _starts(wanted: Sequence[int], heads: Sequence[int], room: int) -> list[int] | None:
@@ -100,7 +108,11 @@ def _share(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int]:
 
 
 def _drawing(
-    heads: Mapping[str, str], story: Story, starts: Sequence[int], room: int
+    heads: Mapping[str, str],
+    story: Story,
+    starts: Sequence[int],
+    wanted: Sequence[int],
+    room: int,
 ) -> Iterator[str]:
     column = dict(zip(heads, starts, strict=True))
     spans = [end - start for start, end in zip(starts, [*starts[1:], room + GAP], strict=True)]
@@ -112,12 +124,19 @@ def _drawing(
         task: min(room - start, max(span - GAP, LEGIBLE))
         for (task, start), span in zip(column.items(), spans, strict=True)
     }
+    edges = {
+        task: min(want, span - GAP) for task, want, span in zip(heads, wanted, spans, strict=True)
+    }
     for number, run in enumerate(story):
         if number > 0:
             yield ""
         for line in run:
             margin = " " * column[line.task]
-            yield from (margin + text for text in _fitted(line, wide[line.task]))
+            mark = _mark(line)
+            wrapped = min(wide[line.task], room - len(margin) - len(mark))
+            rows = _fitted(line, wrapped)
+            rows[-1] = rows[-1].ljust(edges[line.task] - len(mark) if mark else 0) + mark
+            yield from (margin + text for text in rows)
 
 
 def _row(cells: Sequence[str], starts: Sequence[int]) -> str:
@@ -149,6 +168,8 @@ def _list(story: Story, room: int, steps: int) -> Iterator[str]:
         for line in run:
             step = str(line.step) if line.step < steps else ""
             front = f"{step:>{digits}}  {ascii_text(line.task)[:name]:<{name}}  "
-            for text in _fitted(line, room - len(front)):
+            rows = _fitted(line, room - len(front) - len(_mark(line)))
+            rows[-1] += _mark(line)
+            for text in rows:
                 yield front + text
                 front = " " * len(front)

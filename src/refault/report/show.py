@@ -56,16 +56,24 @@ def findings(
 def evidence_text(evidence: Evidence, prefix: str = "", width: int = WIDTH) -> str:
     """Say what was explored, and what could make the verdict wrong."""
     parts = [
-        _count(evidence.states, "state"),
-        _count(evidence.transitions, "transition"),
-        _count(evidence.terminals, "terminal state"),
+        *_explored(evidence),
         f"depth {evidence.depth}",
         f"{evidence.seconds:.2f} s",
         f"reduction: {evidence.reduction}",
-        f"chance of a fingerprint collision below {_upper(evidence.collision)}",
     ]
+    if evidence.states:
+        parts.append(f"chance of a fingerprint collision below {_upper(evidence.collision)}")
     parts += [f"search not complete: {bound}" for bound in evidence.bounds]
     return prefixed(wrap(f"evidence: {'; '.join(parts)}", width - len(prefix), hang=2), prefix)
+
+
+def _explored(evidence: Evidence) -> list[str]:
+    """Say how much was seen, in the terms of the engine that gave the verdict."""
+    transitions = _count(evidence.transitions, "transition")
+    if evidence.engine == "traces":
+        return [_count(evidence.traces, "execution"), transitions]
+    terminals = _count(evidence.terminals, "terminal state")
+    return [_count(evidence.states, "state"), transitions, terminals]
 
 
 def _count(number: int, what: str) -> str:

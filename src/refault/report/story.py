@@ -13,6 +13,8 @@ they bite:
 * An operation is shown only where nothing else tells of it: no function shown in the same run
   contains it, no note was made on it, and it changed something. A run that would be empty shows its
   last operation in any case: a context switch without a visible reason is a riddle.
+* An operation whose order matters always has a line, its own or that of who tells of it, and the
+  line has a number. Once nothing matters any more, operations have no lines of their own.
 
 A *run* is a stretch in which one task moves and no other does.
 """
@@ -25,8 +27,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from refault.explore.trace import Event
 
-from .calls import Call, Deed, call_tree, decide, fill_empty_runs
-from .text import ascii_text, shorten
+from .calls import QUIET, Call, Deed, call_tree, decide, drop_after, fill_empty_runs
+from .reasons import Line, Reasons
+from .text import ascii_text, shorten, signature
 
 if TYPE_CHECKING:
     from refault.explore.trace import Trace
@@ -37,26 +40,36 @@ LONGEST_VALUE = 40
 TOLD = ("op", "note")
 
 
-class Line(NamedTuple):
-    """One line of the story: who, at which step, how deep in its shown calls, and the words."""
+class Story(NamedTuple):
+    """Lines run by run, neighbouring runs of different tasks; and the legend below them."""
 
-    step: int
-    task: str
-    depth: int
-    text: str
+    runs: list[list[Line]]
+    legend: list[str]
 
 
-def tell(trace: Trace) -> list[list[Line]]:
-    """Return the shown lines of ``trace``, run by run; neighbouring runs have different tasks."""
-    runs = _runs(_in_place(trace))
-    told: list[tuple[int, Line]] = []
+class _Told(NamedTuple):
+    """A line with its run and what it tells of."""
+
+    run: int
+    line: Line
+    item: Call | Deed | None
+
+
+def tell(trace: Trace) -> Story:
+    """Return the shown lines of ``trace``, and what to say below them."""
+    runs = _runs(_in_place(trace), trace.cycle)
+    reasons = Reasons(trace)
+    told: list[_Told] = []
     for task in acting(trace):
         bottom = call_tree(task, runs)
-        decide(bottom)
-        fill_empty_runs(bottom)
+        decide(bottom, reasons.points(task))
+        drop_after(bottom, reasons.settled(task))
+        reasons.place(task, bottom)
+        fill_empty_runs(bottom, reasons.settled(task))
         told += _lines(bottom.items, 0)
-    told.sort(key=lambda entry: entry[0])
-    return [list(lines) for _, lines in groupby((line for _, line in told), lambda n: n.task)]
+    told.sort(key=lambda entry: entry.run)
+    lines = reasons.marked([(entry.line, entry.item) for entry in told])
+    return Story([list(run) for _, run in groupby(lines, lambda line: line.task)], reasons.legend())
 
 
 def acting(trace: Trace) -> list[str]:
@@ -81,34 +94,37 @@ def _in_place(trace: Trace) -> list[Event]:
     return [events[i] for i in sorted(range(len(events)), key=lambda i: (places[i], i))]
 
 
-def _runs(events: Sequence[Event]) -> list[list[Event]]:
-    return [list(run) for _, run in groupby(events, lambda event: event.task)]
+def _runs(events: Sequence[Event], cycle: int) -> list[list[Event]]:
+    """Split into runs; one that goes over the beginning of an endless round is two."""
+    ends = groupby(events, lambda event: (event.task, 0 <= cycle <= event.step))
+    return [list(run) for _, run in ends]
 
 
-def _lines(
-    items: Iterable[Call | Deed], depth: int, skip: Call | None = None
-) -> Iterator[tuple[int, Line]]:
-    """Yield the lines of ``items`` but for ``skip``, each with the number of its run."""
+def _lines(items: Iterable[Call | Deed], depth: int, skip: Call | None = None) -> Iterator[_Told]:
+    """Yield the lines of ``items`` but for ``skip``."""
     for item in items:
         if isinstance(item, Deed):
             if item.shown:
-                yield item.run, Line(item.event.step, item.event.task, depth, _words(item.event))
+                event = item.event
+                yield _Told(item.run, Line(event.step, event.task, depth, _words(event)), item)
         elif not item.shown:
             yield from _lines(item.items, depth, skip)
         elif item is not skip:
             yield from _call_lines(item, depth)
 
 
-def _call_lines(call: Call, depth: int) -> Iterator[tuple[int, Line]]:
+def _call_lines(call: Call, depth: int) -> Iterator[_Told]:
     """Yield the line of ``call`` and of all that it did, leaving out the middle of a long chain."""
-    yield call.first, Line(call.step, call.task, depth, _signature(call.name))
+    yield _Told(
+        call.first, Line(call.step, call.task, depth, signature(call.name.lstrip(QUIET))), call
+    )
     if call.sealed:
         return
     chain = _chain(call)
     if len(chain) < CHAIN:
         yield from _lines(call.items, depth + 1)
         return
-    yield call.first, Line(call.step, call.task, depth + 1, "...")
+    yield _Told(call.first, Line(call.step, call.task, depth + 1, "..."), None)
     inner: Call | None = None
     for caller in reversed(chain[:-2]):
         yield from _lines(caller.items, depth + 1, skip=inner)
@@ -137,12 +153,6 @@ def _told(call: Call) -> Iterator[Call | Deed]:
 
 def _run(item: Call | Deed) -> int:
     return item.first if isinstance(item, Call) else item.run
-
-
-def _signature(name: str) -> str:
-    """Write a function as kernel people do: ``schedule()``, but ``UFFDIO_COPY``."""
-    bare = name.isidentifier() and not name.isupper()
-    return ascii_text(f"{name}()" if bare else name)
 
 
 def _words(event: Event) -> str:

@@ -40,6 +40,12 @@ def prose(text: str) -> str:
     return ascii_text(text.replace("``", ""))
 
 
+def signature(name: str) -> str:
+    """Write a function as kernel people do: ``schedule()``, but ``UFFDIO_COPY``."""
+    bare = name.isidentifier() and not name.isupper()
+    return ascii_text(f"{name}()" if bare else name)
+
+
 def shorten(text: str, limit: int) -> str:
     """Cut ``text`` to ``limit`` characters, showing that it was cut."""
     return text if len(text) <= limit else text[: max(0, limit - 3)] + "..."

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 from refault.explore import Program, Trace, UserError, Verdict, check
 from refault.explore import replay as replay_schedule
+from refault.explore.mutate import Mutants
 from refault.linux import Kernel
 from refault.patches import canonical, resolve
 
@@ -72,9 +74,14 @@ class Scenario:
 
     def check(self, variant: str = "", **limits: Any) -> Verdict:
         """Explore every interleaving; ``limits`` as for ``refault.explore.check``."""
-        verdict = check(self.build(variant), **limits)
-        verdict.about = f"{self.id}{f' [{variant}]' if variant else ''}"
+        about = f"{self.id}{f' [{variant}]' if variant else ''}"
+        verdict = check(self.build(variant), about=about, **limits)
+        verdict.about = about
         return verdict
+
+    def mutants(self, variant: str = "", **limits: Any) -> Mutants:
+        """The story with one synchronisation less at a time; ``limits`` as for ``Mutants``."""
+        return Mutants(self.build(variant), **limits)
 
     def replay(
         self, variant: str, schedule: Iterable[tuple[str, int]], *, expect: str | None = None
@@ -109,8 +116,11 @@ def from_function(
     expect: Mapping[str, Expected] | None = None,
 ) -> Scenario:
     """The scenario told by ``story``; a clear error if it cannot take a kernel."""
-    code = story.__code__  # type: ignore[attr-defined]
-    name: str = story.__name__  # type: ignore[attr-defined]
+    if not isinstance(story, FunctionType):
+        raise UserError(
+            f"{story!r} is no scenario: it is not a function", "define it as: def my_story(k): …"
+        )
+    code, name = story.__code__, story.__name__
     required = [
         p
         for p in inspect.signature(story).parameters.values()

@@ -47,7 +47,7 @@ def _functions(module: ModuleType) -> list[FunctionType]:
 
 
 def _named(module: ModuleType, name: str, path: str) -> Scenario:
-    scenarios = {s.story.__name__: s for s in in_module(module)}  # type: ignore[attr-defined]
+    scenarios = {getattr(s.story, "__name__", s.id): s for s in in_module(module)}
     scenarios |= {s.id: s for s in in_module(module)}
     if name in scenarios:
         return scenarios[name]

@@ -1,7 +1,7 @@
 """A page that userfaultfd has write-protected is not written without a message.
 
-Whatever the kernel does with the page meanwhile, the protection has to come through it: in the migration
-entry, in the swap entry, in the new PTE. One of the writers forgets it.
+Whatever the kernel does with the page meanwhile, the protection has to come through it: in the
+migration entry, in the swap entry, in the new PTE. One of the writers forgets it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def protection_survives_swap(k: Kernel) -> None:
 
 @scenario(source=SOURCE.format(file="mprotect.c"))
 def protection_survives_numa_balancing(k: Kernel) -> None:
-    """Marking a protected page for NUMA balancing, and the fault on the mark, leave it protected."""
+    """NUMA balancing marks a protected page, and the fault on the mark leaves it protected."""
     k.thread(name="thread")(told_before_written(k).numa_scan)
 
 
@@ -53,8 +53,8 @@ def protection_survives_numa_balancing(k: Kernel) -> None:
 def protection_survives_merging(k: Kernel) -> None:
     """Merging a protected page with an equal one forgets the protection.
 
-    ``replace_page()`` makes the new PTE from the protection of the mapping and looks at the old PTE only
-    to compare it. The next write copies the shared page and tells nobody.
+    ``replace_page()`` makes the new PTE from the protection of the mapping, and looks at the old
+    one only to compare it. The next write copies the shared page and tells nobody.
     """
     page = told_before_written(k)
     kpage = k.ksm_page(0)

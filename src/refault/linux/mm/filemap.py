@@ -43,7 +43,7 @@ def folio_unlock(pfn: int) -> None:
     frame(pfn).lock.update(_unlock, current_task())
 
 
-@kernel_function("mm/filemap.c", label=lambda pfn: "softleaf_entry_wait_on_locked")
-def softleaf_entry_wait_on_locked(pfn: int) -> None:
+@kernel_function("mm/filemap.c", label=lambda pfn: "migration_entry_wait_on_locked")
+def migration_entry_wait_on_locked(pfn: int) -> None:
     """Sleep uninterruptibly, without a reference, until the folio of an entry is unlocked."""
     frame(pfn).lock.wait(_unlocked)

@@ -14,7 +14,6 @@ from refault.linux.include.linux.page import (
     folio_put,
     folio_remove_rmap_pte,
     frame,
-    live,
 )
 from refault.linux.include.linux.pgtable import (
     Pte,
@@ -77,9 +76,3 @@ def try_to_unmap_one(mm: MmStruct, address: int, pfn: int, slot: int) -> bool:
     entry = Pte(PteKind.SWAP, slot, uffd_wp=old.uffd_wp, exclusive=PageAnonExclusive(pfn))
     _unmap(mm, address, pfn, entry)
     return True
-
-
-@kernel_function("mm/rmap.c", quiet=True)
-def folio_mapped(pfn: int) -> bool:
-    """Tell whether any PTE maps the folio."""
-    return live(frame(pfn).folio.read()).mapcount > 0

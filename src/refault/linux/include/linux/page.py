@@ -112,7 +112,7 @@ def folio_get(pfn: int) -> None:
     frame(pfn).folio.update(_add, 1, 0)
 
 
-@kernel_function("mm/swap.c", quiet=True)
+@kernel_function("include/linux/mm.h", quiet=True)
 def folio_put(pfn: int) -> None:
     """Drop a reference; with the last one the frame is free."""
     frame(pfn).folio.update(_add, -1, 0)

@@ -1,4 +1,4 @@
-"""Spinlocks (``kernel/locking/spinlock.c``).
+"""Spinlocks (``include/linux/spinlock.h``, ``kernel/locking/spinlock.c``).
 
 A lock is its owner. Spinning is being blocked: the model has no time, and a spinner changes
 nothing that others could see.
@@ -48,13 +48,13 @@ def _release(owner: str | None, task: str) -> tuple[str | None, None]:
     return None, None
 
 
-@kernel_function("kernel/locking/spinlock.c", label=_label("spin_lock"))
+@kernel_function("include/linux/spinlock.h", label=_label("spin_lock"))
 def spin_lock(lock: SpinLock) -> None:
     """Take the lock."""
     lock.owner.update(_acquire, current_task())
 
 
-@kernel_function("kernel/locking/spinlock.c", label=_label("spin_unlock"))
+@kernel_function("include/linux/spinlock.h", label=_label("spin_unlock"))
 def spin_unlock(lock: SpinLock) -> None:
     """Give the lock back."""
     lock.owner.update(_release, current_task())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from refault.linux.include.linux.sched import TASK_NORMAL, TASK_RUNNING, TaskState
+from refault.linux.include.linux.sched import TASK_RUNNING, TaskState
 from refault.linux.modelled import current, kernel_function
 
 if TYPE_CHECKING:
@@ -58,9 +58,3 @@ def try_to_wake_up(task: Task, mask: TaskState) -> bool:
     find itself running there and not sleep.
     """
     return task.state.update(_wake, mask)
-
-
-@kernel_function("kernel/sched/core.c", quiet=True)
-def wake_up_process(task: Task) -> bool:
-    """Wake a task that sleeps, killably or not."""
-    return try_to_wake_up(task, TASK_NORMAL)

@@ -6,7 +6,7 @@ from refault.explore import atomic
 from refault.linux.include.linux.mm_types import Vm, VmFault, VmFaultInfo
 from refault.linux.include.linux.page import alloc_page, folio_add_new_anon_rmap, folio_put, frame
 from refault.linux.include.linux.pgtable import PteKind, mk_pte, pte_same, ptep_get, set_pte_at
-from refault.linux.mm.filemap import softleaf_entry_wait_on_locked
+from refault.linux.mm.filemap import migration_entry_wait_on_locked
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.swap import folio_add_lru
 from refault.linux.mm.swapfile import swap_free, swap_read_folio
@@ -52,5 +52,5 @@ def migration_entry_wait(vmf: VmFaultInfo) -> VmFault:
     pte = ptep_get(vmf.mm.pte(vmf.address))
     pte_unmap_unlock(vmf.mm)
     if pte.kind is PteKind.MIGRATION:
-        softleaf_entry_wait_on_locked(pte.pfn)
+        migration_entry_wait_on_locked(pte.pfn)
     return VmFault.NONE

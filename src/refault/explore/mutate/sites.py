@@ -16,35 +16,41 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any, NamedTuple, cast
 
-from .operation import Done, Op
-from .program import Performer, Task
-from .runner import Request, Runner
-from .runtime import scoped
-from .tables import Tables
-from .where import is_own
+from ..operation import Op
+from ..program import Performer, Program, Task
+from ..runner import Request, Runner
+from ..runtime import scoped
+from ..tables import Tables
 
 MAX_STEPS = 1_000_000
 """Operations of all histories together; the rest of a larger model goes unlooked at."""
 
 Function = tuple[str, int]
-_SCOPE = cast("FunctionType", scoped(lambda: None, "")).__code__
+_OWN = str(Path(__file__).parents[1]) + os.sep
+_SCOPE = cast("FunctionType", scoped(os.getpid, "")).__code__
 _MAIN = Runner._main.__code__
 
 
 class Call(NamedTuple):
-    """A function on the stack of a task: its file and first line, and where it is (``at``)."""
+    """A function on the stack of a task: its file and first line, and where it is (``at``).
+
+    ``scope`` says that its history is dropped when it returns.
+    """
 
     name: str
     file: str
     first: int
     at: int
     line: int
+    scope: bool
 
     @property
     def function(self) -> Function:
@@ -58,39 +64,48 @@ Chain = tuple[Call, ...]
 
 @functools.cache
 def _foreign(code: CodeType) -> bool:
-    return is_own(code.co_filename) or code.co_filename == contextlib.__file__
+    return code.co_filename.startswith(_OWN) or code.co_filename == contextlib.__file__
 
 
-def frames(frame: FrameType | None) -> list[tuple[str, FrameType]]:
-    """The functions of the model on the stack, the innermost one first, each with its name.
+class Frame(NamedTuple):
+    """A function of the model that is running, with the name it goes by."""
+
+    name: str
+    frame: FrameType
+    scope: bool = False
+
+    @property
+    def call(self) -> Call:
+        """What there is to know of it."""
+        code = self.frame.f_code
+        at, line = self.frame.f_lasti, self.frame.f_lineno
+        return Call(self.name, code.co_filename, code.co_firstlineno, at, line, self.scope)
+
+
+def frames(frame: FrameType | None) -> list[Frame]:
+    """The functions of the model on the stack, the innermost one first.
 
     A scope has the name of the function that it was put around. Where that is itself a wrapper
-    of another, made by a decorator of the model, the wrapper is left out.
+    of another, made by a decorator of the model, the wrapper is left out. A task that is no more
+    than an operation has that for its function.
     """
-    found: list[tuple[str, FrameType]] = []
-    scope = 0
+    found: list[Frame] = []
+    start = 0
+    outermost = frame
     while frame is not None and frame.f_code is not _MAIN:
         if frame.f_code is _SCOPE:
             fn = frame.f_locals["fn"]
-            if hasattr(fn, "__wrapped__") and len(found) > scope + 1:
+            if hasattr(fn, "__wrapped__") and len(found) > start + 1:
                 found.pop()
-            if len(found) > scope:
-                found[-1] = (fn.__name__, found[-1][1])
-            scope = len(found)
+            if len(found) > start:
+                found[-1] = Frame(fn.__name__, found[-1].frame, True)
+            start = len(found)
         elif not _foreign(frame.f_code):
-            found.append((frame.f_code.co_name, frame))
-        frame = frame.f_back
+            found.append(Frame(frame.f_code.co_name, frame))
+        outermost, frame = frame, frame.f_back
+    if not found and outermost is not None:
+        found.append(Frame(outermost.f_code.co_name, outermost))
     return found
-
-
-def chain(frame: FrameType | None) -> Chain:
-    """The calls of the model on the stack."""
-    return tuple(_call(name, f) for name, f in frames(frame))
-
-
-def _call(name: str, frame: FrameType) -> Call:
-    code = frame.f_code
-    return Call(name, code.co_filename, code.co_firstlineno, frame.f_lasti, frame.f_lineno)
 
 
 class Step:
@@ -116,26 +131,43 @@ class Recorder:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.blocks: list[Chain] = [()]
+        self.restarts: list[tuple[int, int]] = []
         self._activations: dict[FrameType, int] = {}
+
+    def _number(self, frame: FrameType) -> int:
+        return self._activations.setdefault(frame, len(self._activations))
 
     def perform(self, run: Performer, op: Op) -> Any:
         """Note an operation and do it."""
         found = frames(sys._getframe(1))
-        numbers = tuple(self._activations.setdefault(f, len(self._activations)) for _, f in found)
+        numbers = tuple(self._number(f.frame) for f in found)
         block = len(self.blocks) - 1 if run.atomic else 0
-        step = Step(op, tuple(_call(*f) for f in found), numbers, block)
+        step = Step(op, tuple(f.call for f in found), numbers, block)
         self.steps.append(step)
         step.result = run.ask(op)
         return step.result
 
+    def restart(self) -> None:
+        """Note the next round of a loop: how many steps came before, and in which call it is."""
+        self.restarts.append((len(self.steps), self._number(frames(sys._getframe(1))[0].frame)))
+
     def splits(self, run: Performer) -> bool:
         """Note an atomic block."""
         if not run.atomic:
-            self.blocks.append(chain(sys._getframe(1)))
+            self.blocks.append(tuple(f.call for f in frames(sys._getframe(1))))
         return False
 
     def finish(self, run: Performer) -> None:
         """Nothing is left to do at the end of a task."""
+
+
+class _Run(Runner):
+    def __init__(self, program: Program, task: Task, recorder: Recorder) -> None:
+        super().__init__(program, task)
+        self._recorder = recorder
+
+    def restart(self, site: Hashable, state: tuple[Any, ...]) -> None:
+        self._recorder.restart()
 
 
 def recorded(tables: Tables) -> Iterator[tuple[Task, Recorder]]:
@@ -145,7 +177,7 @@ def recorded(tables: Tables) -> Iterator[tuple[Task, Recorder]]:
     try:
         for task, results in Histories(tables):
             program.mutation = recorder = Recorder()
-            run = Runner(program, task)
+            run = _Run(program, task, recorder)
             stop = run.resume()
             for result in results:
                 if not isinstance(stop, Request):
@@ -182,7 +214,7 @@ class Histories:
 
     def _up_to(self, node: int) -> list[Any]:
         nodes = self._tables.nodes
-        results = []
+        results: list[Any] = []
         while nodes[node].parent >= 0:
             results.append(nodes[node].result)
             node = nodes[node].parent
@@ -190,7 +222,7 @@ class Histories:
 
     def _onwards(self, node: int, edge: int | None = None) -> list[Any]:
         """Go on from a node: by edges not taken yet, else to nodes not seen on this way."""
-        results = []
+        results: list[Any] = []
         seen: set[int] = set()
         while True:
             seen.add(node)
@@ -205,28 +237,3 @@ class Histories:
             result, node = edges[edge]
             results.append(result)
             edge = None
-
-
-class Role(NamedTuple):
-    """What an operation does for a task to the lock in its cell; ``results`` are of successes."""
-
-    takes: bool
-    gives: bool
-    results: tuple[Any, ...]
-
-
-def role(op: Op, task: str) -> Role:
-    """Read off the known outcomes whether an operation takes a lock or gives it back."""
-    holders = op.cell.holders
-    takes, gives = False, False
-    results: list[Any] = []
-    for value, outcome in op.outcomes.items():
-        if holders is None or not isinstance(outcome, Done):
-            continue
-        before = task in holders(op.cell.values[value])
-        after = task in holders(op.cell.values[outcome.new])
-        gives |= before and not after
-        if after and not before:
-            takes = True
-            results.append(outcome.result)
-    return Role(takes, gives, tuple(results))

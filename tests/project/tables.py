@@ -1,0 +1,172 @@
+"""The tables of the pages that are made from the code: what is modelled, and what is not."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import textwrap
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import refault.linux
+from refault import patches, plugins
+from refault.linux import AddressSpace, Kernel, Page, UserFaultFd, modelled_functions
+
+PACKAGE = Path(refault.linux.__file__).parent
+
+PIECES = {
+    "find_and_refile",
+    "isolate_folio",
+    "load",
+    "mm_fault_error",
+    "pte_must_wait",
+    "refile",
+    "set_page_anon_exclusive",
+    "store",
+    "swap_write_folio",
+    "unlink_uwq",
+    "wake_filled",
+}
+"""Modelled functions that 6.18 has no function for: pieces of others, and the hardware."""
+
+
+def functions() -> str:
+    """Kernel file, model file, functions."""
+    for module in pkgutil.walk_packages(refault.linux.__path__, "refault.linux."):
+        importlib.import_module(module.name)
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for modelled in modelled_functions():
+        if modelled.function.__module__.startswith("refault.linux."):
+            found[modelled.file, _path(modelled.function)].append(modelled.name)
+    return _table(
+        ("in the kernel", "in the model", "functions"),
+        (
+            (f"`{file}`", _link(path), ", ".join(map(_marked, sorted(names, key=_bare))))
+            for (file, path), names in sorted(found.items())
+        ),
+    )
+
+
+def _bare(name: str) -> str:
+    return name.strip("_")
+
+
+def _marked(name: str) -> str:
+    return f"`{name}`{'†' * (name in PIECES)}"
+
+
+def _path(function: Callable[..., Any]) -> str:
+    file = inspect.getsourcefile(function)
+    assert file is not None
+    return str(Path(file).relative_to(PACKAGE))
+
+
+def _link(path: str) -> str:
+    return f"[{path}](../src/refault/linux/{path})"
+
+
+def patch_table() -> str:
+    """What each patch is, where it came from, and what it replaces."""
+    return _table(
+        ("name", "kind", "since", "commit", "title", "source", "replaces"),
+        (
+            (
+                f"`{p.name}`",
+                p.kind,
+                p.since,
+                f"`{p.commit}`" if p.commit else "",
+                p.title,
+                p.source,
+                ", ".join(f"`{name}`" for name in p.replaces),
+            )
+            for p in sorted(patches.all_patches().values(), key=lambda p: (p.kind, p.name))
+            if p in _own_patches()
+        ),
+    )
+
+
+def _own_patches() -> list[Any]:
+    from refault.patches.own import refault_patches  # noqa: PLC0415
+
+    return refault_patches()
+
+
+def hooks() -> str:
+    """What a plug-in can implement."""
+    rows = (
+        (f"`{name}()`", _first_line(hook))
+        for name, hook in vars(plugins.Hooks).items()
+        if inspect.isfunction(hook)
+    )
+    return _table(("hook", "returns"), rows)
+
+
+def handles() -> str:
+    """What a scenario can do, from the docstrings of what it is given."""
+    shown = {"k": Kernel, "k.mm()": AddressSpace, "page": Page, "uffd": UserFaultFd}
+    rows = (
+        (f"`{name}.{_signature(method)}`", _first_line(method))
+        for name, cls in shown.items()
+        for method in vars(cls).values()
+        if inspect.isfunction(method) and not method.__name__.startswith("_")
+    )
+    return _table(("in a scenario", "what it is"), rows)
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    """How a function is called, as its source has it, without types."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    for argument in (*tree.args.args, *tree.args.kwonlyargs):
+        argument.annotation = None
+    del tree.args.args[0]
+    return f"{tree.name}({ast.unparse(tree.args)})".replace("|", "\\|")
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n")[0].replace("``", "`")
+
+
+def missing() -> str:
+    """Each place that raises ``NotModelled``."""
+    rows = sorted(
+        (path, where, what)
+        for file in PACKAGE.rglob("*.py")
+        for path in [str(file.relative_to(PACKAGE))]
+        for where, what in _raised(ast.parse(file.read_text()))
+    )
+    return _table(
+        ("what", "where"), ((what, f"`{where}()`, {_link(path)}") for path, where, what in rows)
+    )
+
+
+def _raised(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        for node in ast.walk(function):
+            match node:
+                case ast.Raise(
+                    exc=ast.Call(
+                        func=ast.Name(id="NotModelled"), args=[ast.Constant(value=str(what)), *_]
+                    )
+                ):
+                    yield function.name, what
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "functions": functions,
+    "patches": patch_table,
+    "hooks": hooks,
+    "handles": handles,
+    "missing": missing,
+}
