@@ -78,8 +78,8 @@ def philosophers(n: int, rounds: int = 1, swapped: bool = False) -> Build:
     return build
 
 
-def _is_zero(value: int) -> tuple[int, bool]:
-    return value, value == 0
+def _is_zero(value: int) -> bool:
+    return value == 0
 
 
 def lastzero(n: int) -> Build:
@@ -99,7 +99,7 @@ def lastzero(n: int) -> Build:
             while True:
                 restart(i)
                 with atomic():
-                    found: bool = a[i].update(_is_zero)
+                    found = a[i].peek(_is_zero)
                     if found:
                         last.write(i)
                 if found:
@@ -163,6 +163,89 @@ def lockn(n: int) -> Build:
 
         for i in range(n):
             p.task(f"thread{i}", thread)
+
+    return build
+
+
+def lastwrite(n: int) -> Build:
+    """``n`` writers of x; the main thread joins them and reads x."""
+
+    def build(p: Program) -> None:
+        x = p.cell("x", -1)
+        ended = [p.cell(f"ended{i}", False) for i in range(n)]
+
+        def writer(i: int) -> None:
+            x.write(i)
+            ended[i].write(True)
+
+        @scope
+        def main() -> None:
+            for e in ended:
+                e.wait(bool)
+            x.read()
+
+        for i in range(n):
+            p.task(f"writer{i}", writer, i)
+        p.task("main", main)
+
+    return build
+
+
+def indexer(n: int) -> Build:
+    """``n`` threads insert four messages each into a hash table of 128 cells, by linear probing.
+
+    Thread ``t`` inserts ``w = 11 m + t`` for m = 1..4, from place ``7 w mod 128`` on, with one
+    compare-and-exchange per place.
+    """
+
+    def build(p: Program) -> None:
+        table = [p.cell(f"table{h}", 0) for h in range(128)]
+
+        def thread(t: int) -> None:
+            for m in range(1, 5):
+                w = 11 * m + t
+                h = 7 * w % 128
+                while not table[h].cas(0, w):
+                    h = (h + 1) % 128
+
+        for t in range(n):
+            p.task(f"thread{t}", thread, t)
+
+    return build
+
+
+def filesystem(n: int) -> Build:
+    """``n`` threads assign a block to an inode: 32 inodes, 26 blocks, a lock each.
+
+    Thread ``i`` takes inode ``i mod 32``; if it has no block, the first free one from
+    ``2 i mod 26`` on.
+    """
+    inodes, blocks = 32, 26
+
+    def build(p: Program) -> None:
+        locki: list[Mutex] = [p.cell(f"locki{i}", None, holders=_holders) for i in range(inodes)]
+        lockb: list[Mutex] = [p.cell(f"lockb{b}", None, holders=_holders) for b in range(blocks)]
+        inode = [p.cell(f"inode{i}", 0) for i in range(inodes)]
+        busy = [p.cell(f"busy{b}", False) for b in range(blocks)]
+
+        def thread(tid: int) -> None:
+            i = tid % inodes
+            lock(locki[i])
+            if inode[i].read() == 0:
+                b = 2 * i % blocks
+                while True:
+                    lock(lockb[b])
+                    if not busy[b].read():
+                        busy[b].write(True)
+                        inode[i].write(b + 1)
+                        unlock(lockb[b])
+                        break
+                    unlock(lockb[b])
+                    b = (b + 1) % blocks
+            unlock(locki[i])
+
+        for tid in range(n):
+            p.task(f"thread{tid}", thread, tid)
 
     return build
 
