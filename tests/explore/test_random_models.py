@@ -13,7 +13,7 @@ FEW_STATES = 800
 
 patient = settings(deadline=None, suppress_health_check=list(HealthCheck))
 fast = settings(patient, max_examples=200, derandomize=True, database=None)
-thorough = settings(patient, max_examples=3_000)
+thorough = settings(patient, max_examples=2_000)
 
 
 @fast

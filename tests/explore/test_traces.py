@@ -10,7 +10,7 @@ from bench import models
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refault.explore import BLOCKED, Blocked, Program, check, choose
+from refault.explore import BLOCKED, Blocked, Cell, Program, check, choose
 from refault.explore._dpor import Dpor
 from refault.explore.exploration import Build, Exploration
 
@@ -110,7 +110,7 @@ def program(tasks: list[list[Step]]) -> Build:
     """The program of some straight-line tasks."""
 
     def build(p: Program) -> None:
-        cells = [p.cell(f"c{i}", (0,)) for i in range(3)]
+        cells: list[Cell[tuple[int, int]]] = [p.cell(f"c{i}", (-1, -1)) for i in range(3)]
 
         def body(t: int) -> None:
             for at, (kind, cell) in enumerate(tasks[t]):

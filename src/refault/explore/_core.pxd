@@ -21,6 +21,15 @@ cdef extern from "_fingerprints.h":
         refault_segment segments[64]
         uint64_t bytes
 
+    cdef struct refault_path:
+        uint64_t *words
+        uint64_t mask
+        uint64_t used
+
+    int refault_path_has(refault_path *p, uint64_t fp) noexcept nogil
+    int refault_path_clear(refault_path *p, uint64_t size) noexcept nogil
+    int refault_path_add(refault_path *p, uint64_t fp) noexcept nogil
+    void refault_path_remove(refault_path *p, uint64_t fp) noexcept nogil
     uint64_t *refault_find(refault_set *s, uint64_t fp) noexcept nogil
     void refault_fetch(refault_set *s, uint64_t fp) noexcept nogil
     int refault_add(refault_set *s, uint64_t fp) noexcept nogil
@@ -114,6 +123,8 @@ cdef class Core:
     cdef Frame *frames
     cdef int64_t depth, frame_capacity
     cdef refault_set known
+    cdef refault_path stack
+    cdef readonly bint cyclic          # some run can come back to a state
     cdef readonly uint64_t states
     cdef readonly uint64_t transitions, terminals
     cdef readonly int64_t deepest

@@ -26,6 +26,7 @@ class Core:
     counts: dict[int, int]
     paths: dict[int, list[tuple[int, int]]]
     targets_cut: bool
+    cyclic: bool
     withdrawn: bool
 
     def __init__(self, cells: int, tasks: int, filler: Filler) -> None: ...

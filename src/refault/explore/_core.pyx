@@ -67,6 +67,7 @@ cdef class Core:
         free(self.undo)
         free(self.frames)
         refault_free(&self.known)
+        free(self.stack.words)
         free(self.invariants)
 
     # ---- tables, filled from Python ------------------------------------------------------------
@@ -338,6 +339,11 @@ cdef class Core:
         if code:
             self.states += 1
             f.stored = 1
+            if refault_path_add(&self.stack, f.fp):
+                with gil:
+                    raise MemoryError
+        elif refault_path_has(&self.stack, f.fp):
+            self.cyclic = True
         return code
 
     cdef int pick_solo(self) except -2 nogil:
@@ -396,6 +402,8 @@ cdef class Core:
             if e != NULL and e.newv >= 0 and e.next >= 0:
                 if refault_find(&self.known, f.fp ^ e.delta)[0]:
                     f.known |= <uint64_t> 1 << t
+                    if not self.cyclic and refault_path_has(&self.stack, f.fp ^ e.delta):
+                        self.cyclic = True
 
     cdef bint enter(self, bint reduce, int chain) except -1 nogil:
         """Decide how the state of the top frame is expanded; false if it need not be.
@@ -464,7 +472,10 @@ cdef class Core:
         return 0
 
     cdef void pop(self) noexcept nogil:
-        self.undo_to(self.frames[self.depth].undo)
+        cdef Frame *f = &self.frames[self.depth]
+        if f.stored:
+            refault_path_remove(&self.stack, f.fp)
+        self.undo_to(f.undo)
         self.depth -= 1
 
     cdef int bounds(self) except -1 with gil:
@@ -511,7 +522,7 @@ cdef class Core:
                            f.mode | f.enabled << 1 | f.stored << 2 | f.entered << 3))
         return {
             "frames": frames, "counts": self.counts, "paths": self.paths, "targets": self.targets,
-            "targets_cut": bool(self.targets_cut), "states": self.states,
+            "targets_cut": bool(self.targets_cut), "cyclic": bool(self.cyclic), "states": self.states,
             "transitions": self.transitions, "terminals": self.terminals, "deepest": self.deepest,
             "segments": [(self.known.segments[i].size, self.known.segments[i].used)
                          for i in range(REFAULT_SEGMENTS)],
@@ -551,6 +562,10 @@ cdef class Core:
         self.targets, self.targets_cut = dict(saved["targets"]), saved["targets_cut"]
         self.states, self.transitions = saved["states"], saved["transitions"]
         self.terminals, self.deepest = saved["terminals"], saved["deepest"]
+        self.cyclic = saved["cyclic"]
+        for i in range(self.depth + 1):
+            if self.frames[i].stored and refault_path_add(&self.stack, self.frames[i].fp):
+                raise MemoryError
         self.withdrawn = False
         return True
 
@@ -563,7 +578,8 @@ cdef class Core:
         self.states = self.transitions = self.terminals = 0
         self.deepest = 0
         self.depth = -1
-        if refault_clear(&self.known):
+        self.cyclic = False
+        if refault_clear(&self.known) or refault_path_clear(&self.stack, 1 << 10):
             raise MemoryError
         return 0
 

@@ -125,4 +125,80 @@ static inline int refault_clear(struct refault_set *set)
 	return 0;
 }
 
+/*
+ * The fingerprints on the stack of a depth-first search: a small set from which things are taken again.
+ * Removal moves what follows in the same cluster back, so that no marks of what was are left.
+ */
+struct refault_path {
+	uint64_t *words;
+	uint64_t mask, used;
+};
+
+static inline uint64_t refault_path_find(const struct refault_path *p, uint64_t fp)
+{
+	uint64_t i = fp & p->mask;
+
+	while (p->words[i] && p->words[i] != fp)
+		i = (i + 1) & p->mask;
+	return i;
+}
+
+static inline int refault_path_has(const struct refault_path *p, uint64_t fp)
+{
+	return p->words[refault_path_find(p, fp + !fp)] != 0;
+}
+
+/* Forget everything. 0, or -1 where there is no memory. */
+static inline int refault_path_clear(struct refault_path *p, uint64_t size)
+{
+	uint64_t *words = calloc(size, sizeof(*words));
+
+	if (!words)
+		return -1;
+	free(p->words);
+	p->words = words;
+	p->mask = size - 1;
+	p->used = 0;
+	return 0;
+}
+
+static inline int refault_path_add(struct refault_path *p, uint64_t fp)
+{
+	if (2 * ++p->used > p->mask) {
+		struct refault_path old = *p;
+		uint64_t i;
+
+		p->words = NULL;
+		if (refault_path_clear(p, 2 * (old.mask + 1))) {
+			*p = old;
+			return -1;
+		}
+		p->used = old.used;
+		for (i = 0; i <= old.mask; i++)
+			if (old.words[i])
+				p->words[refault_path_find(p, old.words[i])] = old.words[i];
+		free(old.words);
+	}
+	fp += !fp;
+	p->words[refault_path_find(p, fp)] = fp;
+	return 0;
+}
+
+static inline void refault_path_remove(struct refault_path *p, uint64_t fp)
+{
+	uint64_t i = refault_path_find(p, fp + !fp), j = i;
+
+	p->used--;
+	for (;;) {
+		j = (j + 1) & p->mask;
+		if (!p->words[j])
+			break;
+		if (((j - p->words[j]) & p->mask) >= ((j - i) & p->mask)) {
+			p->words[i] = p->words[j];
+			i = j;
+		}
+	}
+	p->words[i] = 0;
+}
+
 #endif

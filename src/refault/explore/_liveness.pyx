@@ -308,15 +308,19 @@ cdef class Graph:
     cdef list decompose(self, list members, int32_t label):
         """The strongly connected components of the states labelled ``label`` (iterative Tarjan).
 
-        Only components with an edge inside are returned, as lists of states with a label each.
+        ``members`` are those states, or ``None`` for all states there are. Only components with an
+        edge inside are returned, as lists of states with a label each.
         """
-        cdef int32_t root, s, u, n = 0, top = 0, depth = 0, size
+        cdef int32_t root, s, u, n = 0, top = 0, depth = 0, size, count, k
         cdef int64_t e
         cdef list found = []
         cdef bint inside
-        for root in members:
+        count = self.nstate if members is None else len(members)
+        for k in range(count):
+            root = k if members is None else members[k]
             self.index[root] = -1
-        for root in members:
+        for k in range(count):
+            root = k if members is None else members[k]
             if self.index[root] >= 0:
                 continue
             self.path[0] = root
@@ -386,7 +390,7 @@ cdef class Graph:
         starving tasks, followed by the strongly fair ones within.
         """
         cdef int32_t label, s
-        cdef list work = self.decompose(list(range(self.nstate)), 1), rest
+        cdef list work = self.decompose(None, 1), rest
         cdef list found = []
         cdef uint64_t starving, weak
         while work:

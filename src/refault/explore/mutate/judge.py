@@ -20,12 +20,12 @@ from .mutation import Hook, Mutation
 
 Status = Literal["killed", "survived", "invalid", "undecided"]
 
-MUTANT_MEMORY = 1 << 30
-MUTANT_SECONDS = 5.0
-"""The least time that a mutant gets; it may also take ``SLOWER`` times that of the original."""
+MEMORY = 1 << 30
+STATES = 5_000_000
+"""A mutant may have so many states more than the original; it takes steps of its own."""
+SHARE = 50
 SLOWER = 10
-MORE_STATES = 100_000
-"""A mutant may have so many states more than ``SLOWER`` times those of the original."""
+"""A mutant gets this part of the time, and at least so many times what the original took."""
 
 
 class Judged(NamedTuple):
@@ -63,10 +63,12 @@ class Mutants:
         progress: Progress | None = None,
     ) -> None:
         self.build = build
-        seconds = Limits().time if time is None else time
-        self._deadline = clock.monotonic() + seconds
+        self._time = Limits().time if time is None else time
+        self._deadline = clock.monotonic() + self._time
         self._jobs = processors() if jobs is None else jobs
-        self.verdict = check(build, engine="states", explain=False, time=seconds, progress=progress)
+        self.verdict = check(
+            build, engine="states", explain=False, time=self._time, progress=progress
+        )
         complete = self.verdict.kind != "inconclusive" and not self.verdict.evidence.bounds
         offered = _offered(build, self._left()) if complete else None
         self.explored = offered is not None
@@ -77,9 +79,9 @@ class Mutants:
 
     def judged(self) -> Iterator[Judged]:
         """Check all mutants; in the order of ``mutations``, whatever runs beside what."""
-        seconds = MUTANT_SECONDS + SLOWER * self.verdict.evidence.seconds
+        seconds = max(1.0, self._time / SHARE, SLOWER * self.verdict.evidence.seconds)
 
-        states = MORE_STATES + SLOWER * self.verdict.evidence.states
+        states = STATES + self.verdict.evidence.states
 
         def work(number: int) -> _Answer:
             return _check(self.build, self.mutations[number], states, min(seconds, self._left()))
@@ -142,12 +144,17 @@ def _check(build: Build, mutation: Mutation, states: int, seconds: float) -> _An
             engine="states",
             explain=False,
             max_states=states,
-            max_memory=MUTANT_MEMORY,
+            max_memory=MEMORY,
             time=seconds,
         )
     except UserError as error:
         return _Answer((), "", "", None, error.message)
     except Exception as error:
         return _Answer((), "", "", None, f"{type(error).__name__}: {error}")
-    bound = "; ".join(verdict.evidence.bounds)
-    return _Answer(verdict.kinds, verdict_text(verdict), bound, hooks[0].differed)
+    return _Answer(verdict.kinds, verdict_text(verdict), _bound(verdict), hooks[0].differed)
+
+
+def _bound(verdict: Verdict) -> str:
+    """The bound that was met, with what lifts it if that can be done here."""
+    met = "; ".join(verdict.evidence.bounds)
+    return met if met.endswith("--time") else met.partition(":")[0]

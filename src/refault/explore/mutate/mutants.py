@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..operation import function_key
@@ -32,8 +33,16 @@ class Group(NamedTuple):
 
 
 def mutations(executed: Executed) -> list[Mutation]:
-    """All mutations of what has been executed, in the order of the source."""
-    return list(_Mutations(executed).all())
+    """All mutations of what has been executed, kind by kind, as the tasks come to them."""
+    found = list(_Mutations(executed).all())
+    count = Counter((m.name, m.place) for m in found)
+    return [m if count[m.name, m.place] == 1 else _told_apart(m) for m in found]
+
+
+def _told_apart(mutation: Mutation) -> Mutation:
+    """Name the operation too, where one call does several of them to one cell."""
+    operations = ", ".join(sorted({site.op for site in mutation.sites}))
+    return replace(mutation, what=f"{mutation.what}: {operations}")
 
 
 class _Mutations:
