@@ -26,6 +26,7 @@ from refault.explore import Trace, check
 
 PLAIN: dict[str, Any] = {"engine": "states", "reduce": False}
 REDUCED: dict[str, Any] = {"engine": "states", "reduce": True}
+FUTURES: dict[str, Any] = {"engine": "states", "reduce": "futures"}
 TRACES: dict[str, Any] = {"engine": "traces"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
-from tests.explore.agreement import PLAIN, REDUCED, TRACES, agree, enumerated
+from tests.explore.agreement import FUTURES, PLAIN, REDUCED, TRACES, agree, enumerated
 from tests.explore.language import Model
 from tests.explore.strategies import models
 
@@ -23,6 +23,7 @@ def test_searches_of_states_find_what_there_is(model: Model) -> None:
     known = enumerated(model)
     agree(known, PLAIN)
     agree(known, REDUCED)
+    agree(known, FUTURES)
 
 
 @fast
@@ -42,6 +43,7 @@ def test_every_search_finds_what_there_is_in_thousands_of_models(model: Model) -
     known = enumerated(model)
     agree(known, PLAIN)
     agree(known, REDUCED)
+    agree(known, FUTURES)
     if not known.forever.endless and len(known.graph.steps) < FEW_STATES:
         agree(known, TRACES)
 
@@ -53,5 +55,6 @@ def test_reductions_keep_everything_with_more_tasks(model: Model) -> None:
     """Up to five tasks: more to leave out, and more to lose."""
     known = enumerated(model)
     agree(known, REDUCED)
+    agree(known, FUTURES)
     if not known.forever.endless and len(known.graph.steps) < FEW_STATES:
         agree(known, TRACES)

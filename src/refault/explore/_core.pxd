@@ -145,6 +145,12 @@ cdef class Core:
     cdef double deadline
     cdef object tick
     cdef readonly bint withdrawn
+    cdef int words                     # of a bit mask over signatures; 0: no futures
+    cdef int nfuture                   # local states that have one
+    cdef int32_t *signature
+    cdef uint64_t *future
+    cdef uint64_t *conflicts
+    cdef uint64_t *against             # scratch: what the step being looked at conflicts with
 
     cdef Entry *entry(self, int node, int value) except NULL
     cdef uint64_t reset(self) noexcept nogil
@@ -154,6 +160,9 @@ cdef class Core:
     cdef int push(self, uint64_t fp, int64_t undo, int task, int choice) except -1 nogil
     cdef bint store(self, Frame *f) except -1 nogil
     cdef int pick_solo(self) except -2 nogil
+    cdef int pick_by_futures(self) except -2 nogil
+    cdef int clear_of_futures(self, int t) except -1 nogil
+    cdef bint free_of(self, int t) noexcept nogil
     cdef void look_ahead(self, Frame *f) noexcept nogil
     cdef bint enter(self, bint reduce, int chain) except -1 nogil
     cdef int report(self, int finding, bint failed_step) except -1 with gil

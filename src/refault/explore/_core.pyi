@@ -1,6 +1,6 @@
 """Types of the native core; see ``_core.pyx``."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 COMPLETE: int
@@ -32,6 +32,9 @@ class Core:
     def __init__(self, cells: int, tasks: int, filler: Filler) -> None: ...
     def add_node(self, task: int, cell: int, arg: int, reads: bool) -> int: ...
     def set_solo(self, node: int, solo: bool) -> None: ...
+    def set_futures(
+        self, words: int, signature: Sequence[int], future: bytes, conflicts: bytes
+    ) -> None: ...
     def withdraw(self) -> None: ...
     def set_entry(
         self, node: int, value: int, newv: int, next: int, cont: bool, delta: int

@@ -69,6 +69,10 @@ cdef class Core:
         refault_free(&self.known)
         free(self.stack.words)
         free(self.invariants)
+        free(self.signature)
+        free(self.future)
+        free(self.conflicts)
+        free(self.against)
 
     # ---- tables, filled from Python ------------------------------------------------------------
 
@@ -94,6 +98,29 @@ cdef class Core:
     def set_solo(self, int node, bint solo):
         """Say whether the operation of ``node`` commutes with all that others may do meanwhile."""
         self.nodes[node].solo = solo
+
+    def set_futures(self, int words, signature, bytes future, bytes conflicts):
+        """What each local state may still do, and what each signature conflicts with; see ``futures``.
+
+        Masks have ``words`` words. From the next search on they take the place of ``set_solo``.
+        """
+        cdef int i
+        free(self.signature)
+        free(self.future)
+        free(self.conflicts)
+        free(self.against)
+        self.words = words
+        self.nfuture = len(signature)
+        self.signature = <int32_t *> malloc((self.nfuture + 1) * sizeof(int32_t))
+        self.future = <uint64_t *> malloc(len(future) + 8)
+        self.conflicts = <uint64_t *> malloc(len(conflicts) + 8)
+        self.against = <uint64_t *> malloc(words * 8)
+        if not (self.signature and self.future and self.conflicts and self.against):
+            raise MemoryError
+        for i in range(self.nfuture):
+            self.signature[i] = signature[i]
+        memcpy(self.future, <const char *> future, len(future))
+        memcpy(self.conflicts, <const char *> conflicts, len(conflicts))
 
     def withdraw(self):
         """An assumption behind a ``set_solo(node, True)`` broke: the running search must restart."""
@@ -181,6 +208,10 @@ cdef class Core:
         """The decision trees asked in every state."""
         cdef int i
         free(self.invariants)
+        free(self.signature)
+        free(self.future)
+        free(self.conflicts)
+        free(self.against)
         self.ninvariant = len(probes)
         self.invariants = <int32_t *> malloc((self.ninvariant + 1) * sizeof(int32_t))
         for i in range(self.ninvariant):
@@ -370,6 +401,68 @@ cdef class Core:
                 return t
         return -1
 
+    cdef bint free_of(self, int t) noexcept nogil:
+        """Whether no other task may still do anything that ``against`` holds."""
+        cdef int u, i
+        cdef uint64_t *future
+        for u in range(self.ntask):
+            if u == t or self.nodes[self.loc[u]].cell == NODE_DONE:
+                continue
+            if self.loc[u] >= self.nfuture:
+                return False
+            future = self.future + <int64_t> self.loc[u] * self.words
+            for i in range(self.words):
+                if future[i] & self.against[i]:
+                    return False
+        return True
+
+    cdef int clear_of_futures(self, int t) except -1 nogil:
+        """Whether the next step of task ``t`` is possible and none of it touches others' futures."""
+        cdef int64_t mark = self.nundo
+        cdef int32_t here = self.loc[t], v
+        cdef Node *n
+        cdef Entry *e
+        cdef bint good
+        cdef int i
+        memset(self.against, 0, self.words * 8)
+        while True:
+            n = &self.nodes[here]
+            if n.cell < 0 or here >= self.nfuture or self.signature[here] < 0:
+                good = False
+                break
+            for i in range(self.words):
+                self.against[i] |= self.conflicts[<int64_t> self.signature[here] * self.words + i]
+            v = self.val[n.cell]
+            if v >= n.size or n.entries[v].newv == MISSING:
+                self.undo_to(mark)
+                self.miss_node = here
+                self.miss_value = v
+                self.fill()
+                here = self.loc[t]
+                memset(self.against, 0, self.words * 8)
+                continue
+            e = &n.entries[v]
+            if e.newv == BLOCKED:
+                good = False
+                break
+            if e.next >= 0:
+                good = self.nodes[e.next].cell != NODE_FAIL
+                break
+            if e.newv != v:
+                self.log(n.cell, v)
+                self.val[n.cell] = e.newv
+            here = ~e.next
+        self.undo_to(mark)
+        return good and self.free_of(t)
+
+    cdef int pick_by_futures(self) except -2 nogil:
+        """As ``pick_solo``, by what the others may still do."""
+        cdef int t
+        for t in range(self.ntask):
+            if self.nodes[self.loc[t]].cell == NODE_CHOOSE or self.clear_of_futures(t):
+                return t
+        return -1
+
     cdef Entry *next_entry(self, int t) noexcept nogil:
         """The entry that the next step of task ``t`` begins with; NULL if none or not known."""
         cdef Node *n = &self.nodes[self.loc[t]]
@@ -417,7 +510,7 @@ cdef class Core:
         cdef int t = -1, finding, i
         cdef bint touched = self.touched or self.depth == 0
         if reduce and chain < CHAIN and not f.stored:
-            t = self.pick_solo()
+            t = self.pick_by_futures() if self.words else self.pick_solo()
             f = &self.frames[self.depth]
         if t >= 0:
             f.mode = MODE_SOLO
@@ -608,7 +701,7 @@ cdef class Core:
             if not self.enter(reduce, t):
                 self.pop()
         while self.depth >= 0:
-            if reduce and self.withdrawn:
+            if reduce and self.withdrawn and not self.words:
                 return 4
             ticks += 1
             if ticks >= 65536:

@@ -28,6 +28,7 @@ from refault import __version__
 
 from .errors import UserError
 from .exploration import Exploration
+from .futures import Futures
 from .trace import Finding
 
 MAGIC = b"refault checkpoint 1\n"
@@ -45,6 +46,7 @@ class Header(msgspec.Struct):
     seconds: float
     digest: int
     log: list[tuple[int, int]]
+    futures: tuple[int, tuple[int, ...], bytes, bytes] | None
     findings: list[Finding]
     search: dict[str, Any]
 
@@ -55,7 +57,14 @@ def machine() -> str:
 
 
 def save(
-    path: Path, exploration: Exploration, *, about: str, reduce: bool, restarts: int, seconds: float
+    path: Path,
+    exploration: Exploration,
+    *,
+    about: str,
+    reduce: bool,
+    restarts: int,
+    seconds: float,
+    futures: Futures | None = None,
 ) -> None:
     """Write a checkpoint of the stopped search; raises ``OSError`` where that is not possible."""
     tables = exploration.tables
@@ -68,6 +77,7 @@ def save(
         seconds=seconds,
         digest=tables.digest(),
         log=tables.log,
+        futures=futures,
         findings=tables.findings,
         search=tables.core.save(),
     )

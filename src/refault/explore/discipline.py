@@ -51,9 +51,10 @@ MAX_VALUES = 512
 class Signature:
     """All local states of one task that do ``op`` while holding ``held``."""
 
-    __slots__ = ("held", "nodes", "op", "probed", "solo", "task")
+    __slots__ = ("held", "index", "nodes", "op", "probed", "solo", "task")
 
-    def __init__(self, task: Task, op: Op, held: Held) -> None:
+    def __init__(self, index: int, task: Task, op: Op, held: Held) -> None:
+        self.index = index
         self.task = task
         self.op = op
         self.held = held
@@ -75,7 +76,6 @@ class Discipline:
         self._commuting: dict[tuple[int, int], int] = {}
         self._tested: dict[int, tuple[int, int]] = {}
         self._dirty: set[int] = set()
-        self._used = False
 
     def observe(self, cell: int) -> None:
         """An invariant reads ``cell``: operations that change it are never solo."""
@@ -87,7 +87,7 @@ class Discipline:
         key = (task.index, op.index, held)
         sig = self._signatures.get(key)
         if sig is None:
-            sig = self._signatures[key] = Signature(task, op, held)
+            sig = self._signatures[key] = Signature(len(self._signatures), task, op, held)
             self._by_cell[op.cell.index].append(sig)
             self._dirty.add(op.cell.index)
         sig.nodes.append(node)
@@ -180,6 +180,26 @@ class Discipline:
         ops = list(rivals.values())
         return self._close(ops) and all(self._commute(sig.op, op) for op in ops)
 
+    @property
+    def signatures(self) -> list[Signature]:
+        """All signatures, by their index."""
+        return list(self._signatures.values())
+
+    def conflicts(self, sig: Signature) -> int:
+        """The signatures of other tasks that ``sig`` must not overtake, as a bit mask."""
+        cell = sig.op.cell.index
+        everything = (1 << len(self._signatures)) - 1
+        if cell in self._observed and not self._only_reads(sig.op):
+            return everything
+        rivals = [
+            s
+            for s in self._by_cell[cell]
+            if s.task is not sig.task and not self._exclude(sig.held, s.held)
+        ]
+        if not self._close([s.op for s in rivals]):
+            return everything
+        return sum(1 << s.index for s in rivals if not self._commute(sig.op, s.op))
+
     def _exclude(self, mine: Held, theirs: Held) -> bool:
         """Whether the two cannot hold these locks at the same time."""
         for cell, mode in mine:
@@ -197,7 +217,7 @@ class Discipline:
 
     def _close(self, ops: list[Op]) -> bool:
         """Close the known values under ``ops``; false if there are too many."""
-        values = ops[0].cell.values
+        values = ops[0].cell.values if ops else []
         at = 0
         while at < len(values):
             if len(values) > MAX_VALUES:

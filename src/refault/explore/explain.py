@@ -24,7 +24,7 @@ from .errors import UserError
 from .exploration import Exploration, Path
 from .missed import missed_wakeups
 from .orders import Orders
-from .prospects import Ends, Prospects, Rounds
+from .prospects import MAX_MEMORY, Ends, Prospects, Rounds
 from .replay import replay
 from .shorten import shorten
 from .tables import OutOfTime
@@ -47,15 +47,19 @@ def explained(exploration: Exploration, trace: Trace, seconds: float = SECONDS) 
     exploration.tables.deadline = deadline
     try:
         shorter = _shortened(exploration, trace, deadline - seconds / 2)
-        return _why(exploration, shorter, deadline, f"{seconds:g} s were not enough")
+        return _why(exploration, shorter, deadline, _bound(seconds))
     except OutOfTime:
-        return with_fields(trace, unexplained=f"{seconds:g} s were not enough")
+        return with_fields(trace, unexplained=_bound(seconds))
     except KeyboardInterrupt:
         return with_fields(trace, unexplained="interrupted")
     except UserError as error:
         return with_fields(trace, unexplained=error.message)
     finally:
         exploration.tables.deadline = math.inf
+
+
+def _bound(seconds: float) -> str:
+    return f"that takes more than {seconds:.1f} s or {MAX_MEMORY >> 20} MiB"
 
 
 def _path(exploration: Exploration, trace: Trace) -> Path:
@@ -75,7 +79,7 @@ def _shortened(exploration: Exploration, trace: Trace, deadline: float) -> Trace
     return replay(exploration.build, exploration.named(shorter), expect=kind)
 
 
-def _why(exploration: Exploration, trace: Trace, deadline: float, too_long: str) -> Trace:
+def _why(exploration: Exploration, trace: Trace, deadline: float, bound: str) -> Trace:
     if trace.steps > MAX_STEPS:
         return with_fields(trace, unexplained=f"it has more than {MAX_STEPS} steps")
     run = Run(Walker(exploration.tables), _path(exploration, trace))
@@ -89,7 +93,7 @@ def _why(exploration: Exploration, trace: Trace, deadline: float, too_long: str)
         orders=found,
         inevitable=inevitable.step,
         missed=missed_wakeups(run, prospects, trace, found),
-        unexplained="" if complete else too_long,
+        unexplained="" if complete else bound,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from .errors import UserError
 from .predicate import Trees
@@ -24,15 +24,19 @@ TRACES = "traces"
 SAMPLES = "random"
 
 
+Reduce = bool | Literal["futures"]
+"""No reduction, the learned lock discipline, or that by futures from the start."""
+
+
 class Options(NamedTuple):
-    """How to search: with the reduction or without, keeping the terminal states or not.
+    """How to search: with which reduction, keeping the terminal states or not.
 
     ``seed`` is where random schedules come from. ``checkpoint`` is the file that a search of
     states which does not come to its end goes on from, with ``resume``; ``about`` says whose it
     is.
     """
 
-    reduce: bool = True
+    reduce: Reduce = True
     keep_final: bool = False
     progress: Progress | None = None
     seed: int = 1
@@ -57,6 +61,7 @@ class Outcome(NamedTuple):
     traces: int
     depth: int
     restarts: int
+    reduction: str
     local_states: int
     misses: int
     final: frozenset[Any]

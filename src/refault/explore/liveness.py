@@ -70,9 +70,10 @@ def has_cycle(tables: Tables) -> bool:
 def endless_runs(tables: Tables, limits: Limits) -> Liveness:
     """Find livelocks: cycles on which a task runs for ever, however fair everything is.
 
-    It comes after a complete search of states. That search may have been a reduced one and still tell
-    whether there is a cycle at all: if some run is endless, so is one that takes steps of
-    persistent sets only (Valmari 1989), so an acyclic reduced graph has no endless run to look for.
+    It comes after a complete search of states. That search may have been a reduced one and still
+    tell whether there is a cycle at all: if some run is endless, so is one that takes steps of
+    persistent sets only (Valmari 1989), so an acyclic reduced graph has no endless run to look
+    for.
     """
     if not has_cycle(tables):
         return Liveness((), _core.COMPLETE, "every run ends: no task can come back to where it was")

@@ -19,10 +19,15 @@ import time as clock
 from collections import defaultdict
 from typing import NamedTuple
 
+from .cell import Mode
 from .operation import Op
 from .prospects import Prospects
 from .trace import Order
 from .walk import Run
+
+
+NEAR = 100
+"""Of the uses of a cell before an operation, so many are paired with it."""
 
 
 class Use(NamedTuple):
@@ -105,7 +110,8 @@ class Orders:
         One order is the other, and what the lock protects tells more than the lock.
         """
         first, second = pair
-        if first.op.cell.holders is None or second.at == len(self._run):
+        modes = self._mode(first), self._mode(second)
+        if None in modes or "x" not in modes:
             return pair
         ends = self._last_of_section(first), self._last_of_section(second)
         inside = (
@@ -117,6 +123,14 @@ class Orders:
             and second.at <= p.second.at <= ends[1]
         )
         return next(inside, pair)
+
+    def _mode(self, use: Use) -> Mode | None:
+        """How a task holds a lock after an operation on it, if it does."""
+        cell = use.op.cell
+        if cell.holders is None or use.at == len(self._run):
+            return None
+        value = cell.values[self._run.states[use.at + 1].values[cell.index]]
+        return cell.holders(value).get(self._walker.tasks[use.task].name)
 
     def _last_of_section(self, acquired: Use) -> int:
         cell = acquired.op.cell.index
@@ -138,7 +152,7 @@ class Orders:
         pairs: dict[tuple[int, int, int], Pair] = {}
         for uses in self._by_cell.values():
             for number, second in enumerate(uses):
-                for first in uses[:number]:
+                for first in uses[max(0, number - NEAR) : number]:
                     if first.at == second.at or first.task == second.task:
                         continue
                     if first.writes or second.writes:

@@ -167,6 +167,8 @@ def _race(
                 options.progress(seen, steps, depth)
 
         try:
+            if not options.resume:
+                states.strengthen()
             code = states.run(left, tick)
             if code in (_core.LIMIT_STATES, _core.LIMIT_MEMORY):
                 rival.wait(deadline - clock.monotonic())

@@ -38,6 +38,7 @@ def search_samples(exploration: Exploration, seconds: float, options: Options) -
         traces=sampler.runs,
         depth=max(map(len, sampler.paths.values()), default=0),
         restarts=0,
+        reduction="random schedules",
         local_states=len(tables.nodes),
         misses=tables.core.misses,
         final=frozenset(),

@@ -18,6 +18,7 @@ from .exploration import (
     Options,
     Outcome,
     Progress,
+    Reduce,
 )
 from .liveness import Lasso, endless_runs
 from .portfolio import race
@@ -39,7 +40,7 @@ def check(
     build: Build,
     *,
     engine: Engine = "portfolio",
-    reduce: bool = True,
+    reduce: Reduce = True,
     liveness: bool = True,
     max_states: int | None = None,
     max_memory: int | None = None,
@@ -59,15 +60,17 @@ def check(
     ``engine`` is what searches: ``states`` stores states, ``traces`` runs one execution of each
     Mazurkiewicz trace (of programs whose runs all end), ``random`` takes random schedules from
     ``seed`` and proves nothing, ``portfolio`` races them. ``reduce``
-    switches the learned lock discipline of the first; ``liveness`` the search for livelocks,
+    is the reduction of the first: the learned lock discipline, which gives way to that by
+    ``futures`` where a search takes long, or ``False``; ``liveness`` the search for livelocks,
     which takes the whole graph of states where tasks can come back to where they were;
     ``explain`` the search for the counterexample with the fewest context switches, and for why it
-    goes wrong, which takes at most ``explain_seconds`` for each (0: do not ask why).
+    goes wrong, which takes at most ``explain_seconds`` for each, and no longer than the search
+    took, or half a second (0: do not ask why).
     ``max_states``, ``max_memory`` (bytes) and ``time`` (seconds) bound the search; a search that
     meets a bound without a finding is *inconclusive*; a long one leaves a ``checkpoint`` that a
     later call goes on from with ``resume`` (``about`` names what it is of). ``progress`` is
-    called with (states, transitions, depth) now and then. Raises ``ModelError`` for a model that breaks the rules;
-    Ctrl-C makes the verdict *inconclusive*.
+    called with (states, transitions, depth) now and then. Raises ``ModelError`` for a model that
+    breaks the rules; Ctrl-C makes the verdict *inconclusive*.
     """
     limits = Limits().with_(max_states=max_states, max_memory=max_memory, time=time)
     began = clock.perf_counter()
@@ -84,12 +87,13 @@ def check(
         reason = _reason(code, limits)
         if reason and checkpoint is not None and checkpoint.exists():
             reason += "; go on with --resume"
-        evidence = _evidence(outcome, clock.perf_counter() - began, reduce, reason, remark)
+        evidence = _evidence(outcome, clock.perf_counter() - began, reason, remark)
         rest = _rest(limits, began)
         findings = _findings(
             exploration, outcome, lassos, rest, explain and code != _core.INTERRUPTED
         )
-        findings = _explained(exploration, findings, explain_seconds)
+        patience = min(explain_seconds, max(0.5, evidence.seconds))
+        findings = _explained(exploration, findings, patience)
     finally:
         exploration.tables.close()
     return conclude(
@@ -130,10 +134,7 @@ def _endless(exploration: Exploration, limits: Limits) -> tuple[tuple[Lasso, ...
         return (), _core.INTERRUPTED, "interrupted"
 
 
-def _evidence(
-    outcome: Outcome, seconds: float, reduce: bool, reason: str, liveness: str
-) -> Evidence:
-    how = {TRACES: "optimal DPOR", STATES: "lock discipline" if reduce else "none"}
+def _evidence(outcome: Outcome, seconds: float, reason: str, liveness: str) -> Evidence:
     return Evidence(
         engine=outcome.engine,
         states=outcome.states,
@@ -142,7 +143,7 @@ def _evidence(
         traces=outcome.traces,
         seconds=seconds,
         depth=outcome.depth,
-        reduction=how.get(outcome.engine, "random schedules"),
+        reduction=outcome.reduction,
         collision=outcome.states**2 / 2.0**64,
         bounds=(reason,) if reason else (),
         local_states=outcome.local_states,

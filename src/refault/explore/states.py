@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from . import _core, checkpoint
 from .exploration import STATES, Exploration, Options, Outcome, Progress
+from .futures import Futures, take
 from .tables import OutOfTime
 from .verdict import Limits
 
@@ -33,6 +34,7 @@ class StateSearch:
         self._before = 0.0
         self.restarts = 0
         self.code = _core.LIMIT_TIME
+        self.futures: Futures | None = None
 
     def run(self, seconds: float, progress: Progress | None = None) -> int:
         """Go on for at most ``seconds``; returns a code of the core.
@@ -43,11 +45,31 @@ class StateSearch:
         deadline = clock.monotonic() + seconds
         while True:
             code = self._go_on(deadline, self._tick(progress or self._options.progress))
-            if code != _core.RESTART:
+            if code != _core.RESTART and not (code == _core.COMPLETE and self._outgrown()):
                 self.code = code
                 return code
             self.restarts += 1
             self._begun = False
+
+    def strengthen(self) -> None:
+        """Begin again with the reduction by futures; see ``futures``."""
+        if self._options.reduce:
+            self._begun = False
+            self._install(take(self._ex.tables))
+
+    def _install(self, futures: Futures) -> None:
+        self.futures = futures
+        self._ex.tables.core.set_futures(*futures)
+
+    def _outgrown(self) -> bool:
+        """Whether the tables have grown beyond the futures that the search relied on."""
+        if self.futures is None:
+            return False
+        now = take(self._ex.tables)
+        if now == self.futures:
+            return False
+        self._install(now)
+        return True
 
     def _tick(self, progress: Progress | None) -> Progress:
         def tick(states: int, transitions: int, depth: int) -> None:
@@ -60,13 +82,15 @@ class StateSearch:
 
     def _go_on(self, deadline: float, progress: Progress) -> int:
         tables = self._ex.tables
+        if self._options.reduce == "futures" and self.futures is None:
+            self._install(take(self._ex.tables))
         resume, self._begun = self._begun, True
         if not resume:
             self._ex.final.clear()
         tables.deadline = deadline
         try:
             return tables.core.search(
-                reduce=self._options.reduce,
+                reduce=bool(self._options.reduce),
                 resume=resume,
                 max_states=self._limits.max_states,
                 max_memory=self._limits.max_memory,
@@ -93,11 +117,13 @@ class StateSearch:
         options = self._options
         assert options.checkpoint is not None
         header = checkpoint.load(
-            options.checkpoint, self._ex, about=options.about, reduce=options.reduce
+            options.checkpoint, self._ex, about=options.about, reduce=bool(options.reduce)
         )
         self._begun = True
         self.restarts = header.restarts
         self._before = header.seconds
+        if header.futures is not None:
+            self._install(Futures(*header.futures))
 
     def save(self) -> None:
         """Write the checkpoint; a disk that does not take it costs a warning, not the search."""
@@ -110,9 +136,10 @@ class StateSearch:
                 options.checkpoint,
                 self._ex,
                 about=options.about,
-                reduce=options.reduce,
+                reduce=bool(options.reduce),
                 restarts=self.restarts,
                 seconds=self.seconds,
+                futures=self.futures,
             )
         except OSError as e:
             where = f"{options.checkpoint}: {e.strerror or e}"
@@ -132,6 +159,11 @@ class StateSearch:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
+    def _reduction(self) -> str:
+        if not self._options.reduce:
+            return "none"
+        return "lock discipline" if self.futures is None else "lock discipline, futures"
+
     def outcome(self, code: int) -> Outcome:
         """What came of it."""
         core = self._ex.tables.core
@@ -146,6 +178,7 @@ class StateSearch:
             traces=0,
             depth=core.deepest,
             restarts=self.restarts,
+            reduction=self._reduction(),
             local_states=len(self._ex.tables.nodes),
             misses=core.misses,
             final=frozenset(self._ex.final),

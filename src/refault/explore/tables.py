@@ -38,7 +38,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -293,6 +293,11 @@ class Tables:
             "use no clock, randomness, set order or state kept between runs; objects made while a "
             "task runs must compare by value",
         )
+
+    def edges(self) -> Iterator[tuple[int, int]]:
+        """Each way from a local state to the next, also those that lead to a broken property."""
+        for (source, _result), target in self.successors.items():
+            yield source, target
 
     def digest(self) -> int:
         """A number that two tables have in common only if they know the same local states."""

@@ -51,6 +51,7 @@ def search_traces(
         traces=dpor.traces,
         depth=dpor.deepest,
         restarts=0,
+        reduction="optimal DPOR",
         local_states=len(tables.nodes),
         misses=tables.core.misses,
         final=frozenset(exploration.final),

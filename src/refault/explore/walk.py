@@ -124,10 +124,6 @@ class Walker:
             known = self.tables.successors[(node, typed(result))]
         return known
 
-    def enabled(self, state: State) -> bool:
-        """Whether any task can take a step."""
-        return any(self.step(state, t, 0) is not None for t in range(len(self.tasks)))
-
     def broken(self, state: State) -> Finding | None:
         """The first invariant that does not hold in a state."""
         program = self.tables.program
