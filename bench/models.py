@@ -1,51 +1,28 @@
 """The bench programs, in the explorer's own terms: no Linux here.
 
-Each function returns a ``build`` for ``refault.explore.check``. Every program has a SPIN twin in
-``promela/`` that takes exactly the same steps, so without any reduction both count the same states.
+Each function returns a ``build`` for ``refault.explore.check``. Those of the table have a SPIN twin
+in ``promela/`` that takes exactly the same steps, so without any reduction both count the same
+states; the others have numbers of traces that other checkers published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from bench.mutex import Build, Mutex, holders, lock, unlock
+from bench.uffd import uffd
 
-from refault.explore import (
-    BLOCKED,
-    Cell,
-    Finding,
-    Program,
-    View,
-    atomic,
-    current_task,
-    restart,
-    scope,
-)
+from refault.explore import Program, atomic, restart, scope
 
-Build = Callable[[Program], None]
-Mutex = Cell[str | None]
-
-
-def _holders(owner: str | None) -> dict[str, Any]:
-    return {} if owner is None else {owner: "x"}
-
-
-def _lock(owner: str | None, me: str) -> Any:
-    return (me, None) if owner is None else BLOCKED
-
-
-def _unlock(owner: str | None, me: str) -> tuple[None, None]:
-    assert owner == me, f"{me} unlocks what {owner} holds"
-    return None, None
-
-
-def lock(mutex: Mutex) -> None:
-    """Take the mutex in one step, waiting for it to be free."""
-    mutex.update(_lock, current_task())
-
-
-def unlock(mutex: Mutex) -> None:
-    """Release the mutex in one step."""
-    mutex.update(_unlock, current_task())
+__all__ = [
+    "counter",
+    "filesystem",
+    "indexer",
+    "lastwrite",
+    "lastzero",
+    "lockn",
+    "philosophers",
+    "readers",
+    "uffd",
+]
 
 
 def _add(old: int, what: int) -> tuple[int, None]:
@@ -59,7 +36,7 @@ def philosophers(n: int, rounds: int = 1, swapped: bool = False) -> Build:
     """
 
     def build(p: Program) -> None:
-        forks: list[Mutex] = [p.cell(f"fork{i}", None, holders=_holders) for i in range(n)]
+        forks: list[Mutex] = [p.cell(f"fork{i}", None, holders=holders) for i in range(n)]
         meals = [p.cell(f"meals{i}", 0) for i in range(n)]
 
         def philosopher(i: int) -> None:
@@ -155,7 +132,7 @@ def lockn(n: int) -> Build:
     """``n`` threads lock and unlock one mutex."""
 
     def build(p: Program) -> None:
-        mutex: Mutex = p.cell("mutex", None, holders=_holders)
+        mutex: Mutex = p.cell("mutex", None, holders=holders)
 
         def thread() -> None:
             lock(mutex)
@@ -223,8 +200,8 @@ def filesystem(n: int) -> Build:
     inodes, blocks = 32, 26
 
     def build(p: Program) -> None:
-        locki: list[Mutex] = [p.cell(f"locki{i}", None, holders=_holders) for i in range(inodes)]
-        lockb: list[Mutex] = [p.cell(f"lockb{b}", None, holders=_holders) for b in range(blocks)]
+        locki: list[Mutex] = [p.cell(f"locki{i}", None, holders=holders) for i in range(inodes)]
+        lockb: list[Mutex] = [p.cell(f"lockb{b}", None, holders=holders) for b in range(blocks)]
         inode = [p.cell(f"inode{i}", 0) for i in range(inodes)]
         busy = [p.cell(f"busy{b}", False) for b in range(blocks)]
 
@@ -246,136 +223,5 @@ def filesystem(n: int) -> Build:
 
         for tid in range(n):
             p.task(f"thread{tid}", thread, tid)
-
-    return build
-
-
-NONE, RO, RW = "none", "ro", "rw"
-
-
-class Waiters(NamedTuple):
-    """Faulters on the queue, as bit masks: not yet read by the monitor, and read."""
-
-    pending: int = 0
-    taken: int = 0
-
-
-def _enqueue(q: Waiters, i: int) -> tuple[Waiters, None]:
-    return Waiters(q.pending | 1 << i, q.taken), None
-
-
-def _dequeue(q: Waiters, i: int) -> tuple[Waiters, None]:
-    return Waiters(q.pending & ~(1 << i), q.taken & ~(1 << i)), None
-
-
-def _read_message(q: Waiters) -> Any:
-    lowest = q.pending & -q.pending
-    return (Waiters(q.pending ^ lowest, q.taken | lowest), None) if lowest else BLOCKED
-
-
-def _active(q: Waiters) -> tuple[Waiters, bool]:
-    return q, bool(q.pending | q.taken)
-
-
-def _take_all(q: Waiters) -> tuple[Waiters, int]:
-    return Waiters(), q.pending | q.taken
-
-
-def _is(value: str, what: str) -> tuple[str, bool]:
-    return value, value == what
-
-
-def _copy(pte: str) -> tuple[str, bool]:
-    return (RO, True) if pte == NONE else (pte, False)
-
-
-class _Uffd:
-    """One page under userfaultfd; the page table lock is a cell as any other."""
-
-    def __init__(self, p: Program, n: int, wake_on_eexist: bool) -> None:
-        self.wake_on_eexist = wake_on_eexist
-        self.pte = p.cell("pte", NONE)
-        self.ptl: Mutex = p.cell("ptl", None, holders=_holders)
-        self.queue = p.cell("queue", Waiters())
-        self.sleeping = [p.cell(f"sleeping{i}", False) for i in range(n)]
-
-    def faulter(self, i: int) -> None:
-        """Write to the page; fault until that works."""
-        while True:
-            restart()
-            pte = self.pte.read()
-            if pte == RW:
-                return
-            if pte == RO:
-                self.wp_page_copy()
-            else:
-                self.handle_userfault(i)
-
-    def wp_page_copy(self) -> None:
-        """Make the page writable; the PTE is clear for a moment."""
-        lock(self.ptl)
-        if self.pte.update(_is, RO):
-            self.pte.write(NONE)
-            self.pte.write(RW)
-        unlock(self.ptl)
-
-    def handle_userfault(self, i: int) -> None:
-        """Queue up, and sleep if the page is missing still."""
-        with atomic():
-            self.queue.update(_enqueue, i)
-            self.sleeping[i].write(True)
-        self.wait_for_page(i)
-        self.sleeping[i].write(False)
-        self.queue.update(_dequeue, i)
-
-    @scope
-    def wait_for_page(self, i: int) -> None:
-        """``must_wait`` without the page table lock, then ``schedule``."""
-        if self.pte.update(_is, NONE):
-            self.sleeping[i].wait(_awake)
-
-    def monitor(self) -> None:
-        """Serve messages for ever: copy, wake."""
-        while True:
-            restart()
-            self.queue.update(_read_message)
-            lock(self.ptl)
-            copied = self.pte.update(_copy)
-            unlock(self.ptl)
-            if (copied or self.wake_on_eexist) and self.queue.update(_active):
-                self.wake_all()
-
-    def wake_all(self) -> None:
-        """Wake everybody on the queue, in one step as its lock makes it."""
-        with atomic():
-            woken = self.queue.update(_take_all)
-            for i, sleeping in enumerate(self.sleeping):
-                if woken >> i & 1:
-                    sleeping.write(False)
-
-
-def _awake(sleeping: bool) -> bool:
-    return not sleeping
-
-
-def uffd(n: int, wake_on_eexist: bool = True) -> Build:
-    """``n`` threads write to a missing page, one monitor copies it in, write-protected.
-
-    A monitor that does not wake after a copy that found the page already there loses a wakeup: the
-    first writer's copy on write clears the PTE for a moment, and a late faulter sees just that.
-    """
-
-    def build(p: Program) -> None:
-        page = _Uffd(p, n, wake_on_eexist)
-        faulters = [f"faulter{i}" for i in range(n)]
-        for i, name in enumerate(faulters):
-            p.task(name, page.faulter, i)
-        p.task("monitor", page.monitor, daemon=True)
-
-        def judge(view: View) -> Finding | None:
-            left = [name for name in faulters if not view.done(name)]
-            return Finding("lost wakeup", f"{', '.join(left)} sleep for ever") if left else None
-
-        p.at_end(judge)
 
     return build

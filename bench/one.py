@@ -21,7 +21,10 @@ def main() -> None:
     asked = parser.parse_args()
     verdict = check(
         PROGRAMS[asked.program].build(),
+        engine="states",
         reduce=not asked.no_reduction,
+        liveness=False,
+        explain=False,
         max_states=200_000_000,
         max_memory=8 * GIB,
         time=asked.time,

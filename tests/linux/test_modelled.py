@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from tests.linux.stories import run
 
+from refault.explore import UserError
 from refault.linux import Kernel, NotModelled, modelled_function, modelled_functions
 from refault.linux.modelled import kernel_function
 from refault.scenarios import all_scenarios
@@ -72,3 +74,29 @@ def test_memory_is_not_endless() -> None:
 
 def test_each_scenario_can_be_listed() -> None:
     assert {"wake-after-copy-failure", "always-notified"} <= {s.id for s in all_scenarios()}
+
+
+async def _coroutine() -> None:
+    pass
+
+
+def _generator() -> Iterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("functions", "message"),
+    [
+        ([_coroutine], "a coroutine: calling it would run nothing"),
+        ([_generator], "is a generator"),
+        ([lambda x: x], "takes no arguments"),
+        ([lambda: None, lambda: None], "two threads are called <lambda>"),
+    ],
+)
+def test_what_cannot_be_a_thread_is_refused(functions: list[Any], message: str) -> None:
+    def story(k: Kernel) -> None:
+        for function in functions:
+            k.thread(function)
+
+    with pytest.raises(UserError, match=message):
+        run(story)

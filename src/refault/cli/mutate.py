@@ -26,7 +26,7 @@ from .select import select_one
     "--time",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Stop after this time, all mutants together (300).",
+    help="Stop after this time, all mutants together (300); one gets a fiftieth, or more.",
 )
 @json_option
 @plain_option

@@ -86,6 +86,15 @@ class Kernel:
                 f"thread {name} must be a function that takes no arguments",
                 "give it what it needs by closure: lambda: work(page)",
             )
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise UserError(
+                f"thread {name} is a generator or a coroutine: calling it would run nothing",
+                "write it as an ordinary function, without yield or await",
+            )
+        if name in self.tasks:
+            raise UserError(
+                f"two threads are called {name}", "give one of them another name: k.thread(name=…)"
+            )
         where = len(self.tasks) if cpu is None else cpu
         self.tasks[name] = Task(self.program, name, where, daemon)
         if not any(frame.cpu == where for frame in self.frames.values()):

@@ -92,12 +92,12 @@ class Reasons:
             if id(item) in matters:
                 self._numbers[id(item)] = len(self._numbers) + 1
             lines.append(line._replace(mark=self._numbers.get(id(item), 0)))
-        if self._trace.cycle >= 0:
-            return self._with_round(lines)
-        return self._with_turn(lines, [item for _, item in told])
+        return self._with_round(self._with_turn(lines, [item for _, item in told]))
 
     def _with_turn(self, lines: list[Line], items: list[Item | None]) -> list[Line]:
-        """Put in where it became inevitable, unless nothing comes after that."""
+        """Put in where it became inevitable, unless nothing comes after that but a round."""
+        if self._trace.inevitable == self._trace.cycle:
+            return lines
         before = [
             (self._places[id(item)], number)
             for number, item in enumerate(items)
@@ -111,9 +111,10 @@ class Reasons:
         return [*lines[:at], Line(last.step, last.task, depth, INEVITABLE), *lines[at:]]
 
     def _with_round(self, lines: list[Line]) -> list[Line]:
+        """Put in where the endless round begins and ends."""
         cycle, steps = self._trace.cycle, self._trace.steps
         at = next((n for n, line in enumerate(lines) if cycle <= line.step < steps), None)
-        if at is None:
+        if at is None or cycle < 0:
             return lines
         begin = lines[at]._replace(text=FOR_EVER, mark=0)
         end = lines[-1]._replace(text=AND_SO_ON, mark=0)

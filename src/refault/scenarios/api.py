@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -68,9 +71,23 @@ class Scenario:
 
         def build(program: Program) -> None:
             kernel = Kernel(program, patches)
-            self.story(kernel)
+            try:
+                self.story(kernel)
+            except SystemExit as error:
+                raise UserError(
+                    f"{self._place(error)}: the story ends the program", "let it return"
+                ) from error
+            except UserError as error:
+                locate(error, self._place(error))
+                raise
 
         return build
+
+    def _place(self, error: BaseException) -> str:
+        """The line of the story that led to an error."""
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == self.file]
+        return f"{shown(self.file)}:{lines[-1] if lines else self.line}"
 
     def check(self, variant: str = "", **limits: Any) -> Verdict:
         """Explore every interleaving; ``limits`` as for ``refault.explore.check``."""
@@ -121,14 +138,21 @@ def from_function(
             f"{story!r} is no scenario: it is not a function", "define it as: def my_story(k): …"
         )
     code, name = story.__code__, story.__name__
+    place = f"{shown(code.co_filename)}:{code.co_firstlineno}"
     required = [
         p
         for p in inspect.signature(story).parameters.values()
         if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
+    if inspect.isgeneratorfunction(story) or inspect.iscoroutinefunction(story):
+        raise UserError(
+            f"{place}: scenario {name} is a generator or a "
+            "coroutine: calling it would tell no story",
+            f"define it as: def {name}(k): …, without yield or await",
+        )
     if len(required) != 1 or required[0].kind is inspect.Parameter.KEYWORD_ONLY:
         raise UserError(
-            f"{code.co_filename}:{code.co_firstlineno}: scenario {name} must take one "
+            f"{place}: scenario {name} must take one "
             f"argument, the kernel; it takes {len(required)}",
             f"define it as: def {name}(k): …",
         )
@@ -141,3 +165,17 @@ def from_function(
         file=code.co_filename,
         line=code.co_firstlineno,
     )
+
+
+def locate(error: UserError, place: str) -> None:
+    """Put a place before the message of an error."""
+    error.message = f"{place}: {error.message}"
+    error.args = (error.message,)
+
+
+def shown(file: str) -> str:
+    """A file as people write it: relative to here if it is below."""
+    with suppress(OSError):
+        if Path(file).is_relative_to(Path.cwd()):
+            return str(Path(file).relative_to(Path.cwd()))
+    return file
