@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -227,6 +227,56 @@ def test_other_functions_still_take_a_lock_that_is_dropped_in_one() -> None:
     found = judged(three)
     assert only(found, "lock_outer(mutex)").verdict == "assertion failure"
     assert only(found, "lock(mutex) not").status == "survived"
+
+
+class Turns(NamedTuple):
+    """A lock that is passed on to the first who waits."""
+
+    owner: Owner = None
+    queue: tuple[str, ...] = ()
+
+
+def _queue(lock: Turns, task: str) -> tuple[Turns, bool]:
+    if lock.owner:
+        return lock._replace(queue=(*lock.queue, task)), False
+    return Turns(task), True
+
+
+def _pass_on(lock: Turns, task: str) -> tuple[Turns, None]:
+    if lock.owner != task:
+        raise Violation("lock imbalance", f"{task} unlocks what {lock.owner} holds")
+    return Turns(lock.queue[0] if lock.queue else None, lock.queue[1:]), None
+
+
+@traced
+def down(sem: Cell[Turns]) -> None:
+    if not sem.update(_queue, current_task()):
+        sem.wait(lambda lock, task: lock.owner == task, current_task())
+
+
+@traced
+def up(sem: Cell[Turns]) -> None:
+    sem.update(_pass_on, current_task())
+
+
+def test_queueing_for_a_lock_and_waiting_for_it_are_one_acquisition() -> None:
+    def build(p: Program) -> None:
+        sem = p.cell("sem", Turns(), holders=lambda lock: holder(lock.owner))
+        n, left = p.cell("n", 0), p.cell("left", 3)
+
+        def body() -> None:
+            down(sem)
+            n.write(n.read() + 1)
+            up(sem)
+            if not left.update(lambda old: (old - 1, old - 1)):
+                assert n.read() == 3
+
+        for name in ("one", "two", "three"):
+            p.task(name, body)
+
+    about = {name: one for name, one in judged(build).items() if "sem" in name}
+    assert list(about) == ["body > down(sem) not taken"]
+    assert only(about, "down(sem)").verdict == "assertion failure"
 
 
 def test_locks_that_are_plain_writes_are_dropped_and_left_as_they_were_taken() -> None:

@@ -18,6 +18,7 @@ from tests.explore.language import (
     Scope,
     Take,
     Task,
+    Trylock,
     Unlock,
     Write,
 )
@@ -38,6 +39,10 @@ ONCE_WRONG = {
     "an atomic step can be stuck half way": of((Read(0),), (Atomic((Read(0), Take(0))),)),
     "a task can fail before its first step": of((Read(0),), (Assert(0), Read(1))),
     "a task can be done before its first step": of((Read(0),), ()),
+    "an atomic step overtakes what blocks its second half": of(
+        (Trylock(0), Read(0)), (Atomic((Write(0, 0), Lock(0))),)
+    ),
+    "tasks without a step are done": of((), ()),
     "choices in an endless loop do not multiply": of(
         (Retry(2, (Lock(0), Unlock(0), Choose(2), Read(0))),), (Read(1),)
     ),

@@ -7,7 +7,7 @@ from tests.linux.stories import does_nothing, found, told
 
 from refault.linux import NotModelled
 from refault.patches import resolve
-from refault.scenarios.seed004_writers import writer_khugepaged, writer_mprotect
+from refault.scenarios.uffd_wake_writers import writer_khugepaged, writer_mprotect
 
 IGNORES = dict(resolve("without selftest_wake_on_eexist"))
 
@@ -33,7 +33,7 @@ def test_khugepaged_is_kept_out_by_the_lock_of_the_vma() -> None:
 
 
 def test_a_lost_wakeup_is_diagnosed_in_the_kernels_terms() -> None:
-    from refault.scenarios.seed004_drawing import zeropage_then_store  # noqa: PLC0415
+    from refault.scenarios.uffd_wake_drawing import zeropage_then_store  # noqa: PLC0415
 
     text = told(zeropage_then_store.story)
     for words in (

@@ -17,16 +17,16 @@ def body(script: str, **options: int) -> list[str]:
     return diagram(trace(script), **options).splitlines()[2:]  # type: ignore[arg-type]
 
 
-def test_the_drawing_of_seed_004_is_recognised_at_once() -> None:
-    assert_golden("seed-004", diagram(SEED_004))
+def test_the_drawing_of_the_mail_is_recognised_at_once() -> None:
+    assert_golden("uffd-wake", diagram(SEED_004))
 
 
 def test_it_can_be_pasted_into_a_c_comment() -> None:
-    assert_golden("seed-004-comment", diagram(SEED_004, prefix=" * ", width=64))
+    assert_golden("uffd-wake-comment", diagram(SEED_004, prefix=" * ", width=64))
 
 
 def test_it_can_be_quoted_in_a_mail_with_narrow_columns() -> None:
-    assert_golden("seed-004-quoted", diagram(SEED_004, prefix="> ", width=50))
+    assert_golden("uffd-wake-quoted", diagram(SEED_004, prefix="> ", width=50))
 
 
 def test_columns_are_headed_by_cpu_and_task_over_dashes() -> None:

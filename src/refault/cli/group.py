@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,11 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             click.echo("refault: interrupted", err=True)
             ctx.exit(INCONCLUSIVE)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            click.echo(f"refault: error: cannot write: {error.strerror or error}", err=True)
+            ctx.exit(BAD_INPUT)
         except Exception as error:
             if not isinstance(error, import_module("refault.explore.errors").UserError):
                 raise

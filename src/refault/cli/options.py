@@ -25,6 +25,13 @@ def size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int
     return found
 
 
+def seconds(_ctx: click.Context, _param: click.Parameter, value: float | None) -> float | None:
+    """Return a time that is a number: ``nan`` is none."""
+    if value is not None and value != value:  # noqa: PLR0124
+        raise click.BadParameter("nan is not a time")
+    return value
+
+
 def limit_options(command: F) -> F:
     """Add the limits of a search; they reach ``Scenario.check`` under its own names."""
     for option in (
@@ -40,6 +47,7 @@ def limit_options(command: F) -> F:
         click.option(
             "--time",
             type=click.FloatRange(min=0, min_open=True),
+            callback=seconds,
             metavar="SECONDS",
             help="Stop after this time (300).",
         ),

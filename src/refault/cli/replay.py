@@ -18,7 +18,7 @@ from .checking import blamed_on_story
 from .exits import EXPECTED, UNEXPECTED
 from .group import report_error
 from .options import json_option, text_options
-from .select import Job, select_one
+from .select import Job, check_variant, select_one
 
 
 @click.command("replay")
@@ -41,7 +41,14 @@ def command(ctx: click.Context, /, file: Path, **options: Any) -> None:
     job = _job(example, file, options["scenario"])
     try:
         with blamed_on_story(job):
-            trace = example.explain(job.scenario.replay(job.variant, example.trace.schedule))
+            endless = example.trace.cycle >= 0
+            again = job.scenario.replay(
+                job.variant,
+                example.trace.schedule,
+                cycle=example.trace.cycle,
+                finding=example.finding if endless else None,
+            )
+            trace = example.explain(again)
     except ReplayDiverged as error:
         report_error(error, str(file))
         ctx.exit(UNEXPECTED)
@@ -55,6 +62,10 @@ def command(ctx: click.Context, /, file: Path, **options: Any) -> None:
 def _job(example: Counterexample, file: Path, scenario: str | None) -> Job:
     """Find the scenario that ``example`` belongs to."""
     named = scenario or _recorded(example)
+    try:
+        check_variant(example.variant)
+    except UserError as error:
+        raise UserError(f"{file}: its variant: {error.message}", error.remedy) from None
     try:
         job = select_one(named, example.variant)
     except UserError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import NamedTuple
 
 from refault.explore.errors import UserError
@@ -46,6 +47,11 @@ def select_one(name: str, variant: str | None) -> Job:
     return Job(scenario, canonical(variant or ""), file)
 
 
+def check_variant(variant: str) -> None:
+    """Raise ``UserError`` unless all patches of the variant are known here."""
+    canonical(variant)
+
+
 def scenarios(names: Sequence[str]) -> list[tuple[Scenario, str | None]]:
     """Return the scenarios that ``names`` mean, each once, with its file if it is from one."""
     found = [pair for name in names or ["*"] for pair in _named(name)]
@@ -60,6 +66,11 @@ def variants(scenario: Scenario) -> list[str]:
 def _named(name: str) -> list[tuple[Scenario, str | None]]:
     if "::" in name or "/" in name or name.endswith(".py"):
         return [(scenario, name.partition("::")[0]) for scenario in load_file(name)]
+    if Path(name).is_file():
+        raise UserError(
+            f"{name} is a file, and no scenario is called so",
+            "name a Python file with the ending .py, or a scenario: `refault list` names them",
+        )
     matching = [s for s in all_scenarios() if fnmatchcase(s.id, name)]
     return [(scenario, None) for scenario in matching or [find(name)]]
 

@@ -9,9 +9,10 @@ what it meant.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from enum import Enum
 from hashlib import blake2b
-from types import CodeType
+from types import CodeType, FunctionType, MethodType
 
 from .operation import typed
 
@@ -26,6 +27,13 @@ def canonical(value: object) -> str:
         return f"{type(value).__qualname__}({','.join(map(canonical, value))})"
     if isinstance(value, type):
         return value.__qualname__
+    if isinstance(value, functools.partial):
+        return f"partial{canonical((value.func, value.args, *sorted(value.keywords.items())))}"
+    if isinstance(value, MethodType):
+        return f"{canonical(value.__func__)}@{canonical(value.__self__)}"
+    if isinstance(value, FunctionType):
+        captured = tuple(c.cell_contents for c in value.__closure__ or ())
+        return f"{value.__module__}.{canonical(value.__code__)}{canonical(captured)}"
     if isinstance(value, CodeType):
         return f"{value.co_qualname}:{value.co_firstlineno}"
     if dataclasses.is_dataclass(value):

@@ -25,7 +25,6 @@ from .prospects import Prospects
 from .trace import Order
 from .walk import Run
 
-
 NEAR = 100
 """Of the uses of a cell before an operation, so many are paired with it."""
 

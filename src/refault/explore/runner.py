@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Hashable
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -14,7 +14,7 @@ from .errors import ModelError, Violation
 from .operation import Op
 from .program import Program, Task
 from .trace import Finding
-from .where import assertion, caller_place, innermost, model_frame, short
+from .where import assertion, caller_place, innermost, is_story, model_frame, short
 
 resumed = 0
 """How many times any task was resumed: by this the watchdog tells one run from another."""
@@ -37,15 +37,29 @@ class Finished(NamedTuple):
 
 FINISHED = Finished()
 Stop = Request | Finished | Finding
-Place = tuple[CodeType, int]
+Place = tuple[tuple[CodeType, int], ...]
+"""Where a task is: in its story, and where that has called the model, there too."""
 
 
 def place_text(place: Place | None) -> str:
-    """``file:line (function)``."""
+    """``file:line (function)``, from the story inwards."""
     if place is None:
         return "the model"
-    code, line = place
-    return f"{short(code.co_filename)}:{line} ({code.co_qualname})"
+    at = (f"{short(code.co_filename)}:{line} ({code.co_qualname})" for code, line in place)
+    return " > ".join(at)
+
+
+def place_of(frame: FrameType | None) -> Place | None:
+    """The innermost frame of the model, behind the innermost one of the story that called it."""
+    if frame is None:
+        return None
+    inner = ((frame.f_code, frame.f_lineno),)
+    outer: FrameType | None = frame
+    while outer is not None and not is_story(outer):
+        outer = outer.f_back
+    if outer is None or outer is frame:
+        return inner
+    return ((outer.f_code, outer.f_lineno), *inner)
 
 
 class Runner:
@@ -103,13 +117,13 @@ class Runner:
             return Finding(v.kind, v.message)
         except AssertionError as e:
             return assertion(e)
-        except (ModelError, GreenletExit):
+        except (ModelError, GreenletExit, KeyboardInterrupt):
             raise
-        except Exception as e:
+        except BaseException as e:  # SystemExit too: a task cannot end the explorer
             raise self._crash(e) from e
         return FINISHED
 
-    def _crash(self, error: Exception) -> ModelError:
+    def _crash(self, error: BaseException) -> ModelError:
         frame = innermost(error)
         return ModelError(
             f"{short(frame.filename)}:{frame.lineno} ({frame.name}): task {self.task_name!r} "
@@ -123,8 +137,7 @@ class Runner:
         if self is not runtime.current or getcurrent() is not self._greenlet:
             raise ModelError(f"{caller_place()}: an operation of a task that is not running", "")
         if not self.feeding:
-            frame = model_frame(sys._getframe(2))
-            self.place = None if frame is None else (frame.f_code, frame.f_lineno)
+            self.place = place_of(model_frame(sys._getframe(2)))
         cont = self._opened
         self._opened = self._atomic > 0
         parent = self._greenlet.parent

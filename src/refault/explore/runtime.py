@@ -68,7 +68,8 @@ def driver() -> Driver:
     if current is None:
         raise ModelError(
             f"{caller_place()}: an operation outside any task",
-            "operate on cells only from functions given to Program.task()",
+            "operate on cells only while a task runs: from functions given to Program.task(), "
+            "in a scenario from those under @k.thread",
         )
     return current
 

@@ -18,8 +18,8 @@ from . import runner, runtime
 from .errors import EndlessLoop
 from .where import model_frame, short
 
-SECONDS = 5.0
-"""A task may think for this long before its next operation (and at most for twice as long)."""
+SECONDS = 2.5
+"""A task may think for this long before its next operation, and at most for twice as long."""
 
 
 class _Watch:
@@ -37,7 +37,7 @@ class _Watch:
         code = at.f_code if at is not None else None
         place = f"{short(code.co_filename)}:{at.f_lineno} ({code.co_name})" if at and code else ""
         raise EndlessLoop(
-            f"{place}: a task has been running for {SECONDS:g} s without a visible operation",
+            f"{place}: a task has been running for seconds without a visible operation",
             "let the loop wait for a cell, or bound it",
         )
 

@@ -13,17 +13,19 @@ from typing import Any
 from .trace import Finding
 
 _OWN = str(Path(__file__).parent) + os.sep
+_PACKAGE = Path(__file__).parent.parent
+_MODEL = (_OWN, str(_PACKAGE / "linux") + os.sep, os.path.dirname(os.__file__) + os.sep, "<")
 
 
 def short(path: str) -> str:
-    """A path as people write it: relative to here if it is below, or from ``refault/`` on."""
-    parts = Path(path).parts
-    if "refault" in parts and "site-packages" not in parts and "src" not in parts:
-        return path if not Path(path).is_relative_to(Path.cwd()) else os.path.relpath(path)
-    if "refault" in parts:
-        at = len(parts) - 1 - parts[::-1].index("refault")
-        return str(Path(*parts[at:]))
-    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
+    """A path as people write it: from ``refault/`` on for our own, relative to here if below."""
+    if Path(path).is_relative_to(_PACKAGE):
+        return str(Path(path).relative_to(_PACKAGE.parent))
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        return path
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def code_place(fn: Any) -> str:
@@ -39,6 +41,11 @@ def model_frame(frame: FrameType | None) -> FrameType | None:
     while frame is not None and frame.f_code.co_filename.startswith(_OWN):
         frame = frame.f_back
     return frame
+
+
+def is_story(frame: FrameType) -> bool:
+    """Whether a frame is of neither this package's model nor Python's own library."""
+    return not frame.f_code.co_filename.startswith(_MODEL)
 
 
 def caller_place() -> str:

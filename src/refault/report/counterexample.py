@@ -124,7 +124,8 @@ def _check_head(name: str, text: bytes) -> None:
         raise UserError(
             f"{name}: written by refault {head.version} (format {head.format}), "
             f"this is refault {__version__} (format {FORMAT})",
-            f"check the scenario again with this version, or install refault=={head.version}",
+            "check the scenario again with this version"
+            + (f", or install refault=={head.version}" if head.version != __version__ else ""),
         )
 
 

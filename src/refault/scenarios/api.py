@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from refault.explore import Program, Trace, UserError, Verdict, check
+from refault.explore import Finding, Program, Trace, UserError, Verdict, check
 from refault.explore import replay as replay_schedule
 from refault.explore.mutate import Mutants
 from refault.linux import Kernel
@@ -101,10 +101,18 @@ class Scenario:
         return Mutants(self.build(variant), **limits)
 
     def replay(
-        self, variant: str, schedule: Iterable[tuple[str, int]], *, expect: str | None = None
+        self,
+        variant: str,
+        schedule: Iterable[tuple[str, int]],
+        *,
+        cycle: int = -1,
+        finding: Finding | None = None,
+        expect: str | None = None,
     ) -> Trace:
-        """Run one schedule; raises ``ReplayDiverged`` where it does not fit."""
-        return replay_schedule(self.build(variant), schedule, expect=expect)
+        """Run one schedule; see ``refault.explore.replay``."""
+        return replay_schedule(
+            self.build(variant), schedule, cycle=cycle, finding=finding, expect=expect
+        )
 
 
 def scenario(

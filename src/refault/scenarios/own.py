@@ -7,11 +7,11 @@ from types import ModuleType
 from refault.plugins import hookimpl
 from refault.scenarios import (
     litmus_uffd_wp,
-    seed004_drawing,
-    seed004_monitor,
-    seed004_order,
-    seed004_wp,
-    seed004_writers,
+    uffd_wake_drawing,
+    uffd_wake_monitor,
+    uffd_wake_order,
+    uffd_wake_wp,
+    uffd_wake_writers,
 )
 
 
@@ -19,10 +19,10 @@ from refault.scenarios import (
 def refault_scenarios() -> list[ModuleType]:
     """Return the modules of the catalogue, in the order in which to list them."""
     return [
-        seed004_drawing,
-        seed004_order,
-        seed004_monitor,
-        seed004_writers,
-        seed004_wp,
+        uffd_wake_drawing,
+        uffd_wake_order,
+        uffd_wake_monitor,
+        uffd_wake_writers,
+        uffd_wake_wp,
         litmus_uffd_wp,
     ]

@@ -78,6 +78,7 @@ class Executed:
         self._later: dict[Occurrence, set[tuple[str, int, Occurrence]]] = defaultdict(set)
         self._steps_in: dict[Function, int] = defaultdict(int)
         self._owned: dict[tuple[Chain, int], int] = {}
+        self._waited: dict[tuple[Function, Chain, int], int] = {}
         self._effects: dict[Op, Effect] = {}
         self._roles: dict[tuple[Op, str], Role] = {}
         self._note_cells(tables)
@@ -102,8 +103,10 @@ class Executed:
 
     def place(self, occurrence: Occurrence) -> Chain:
         """The chain up to the function that the operation belongs to."""
-        calls = occurrence.chain
-        owner = self._owned.get((calls, occurrence.op.cell.index))
+        calls, cell = occurrence.chain, occurrence.op.cell.index
+        owner = self._owned.get((calls, cell))
+        if owner is None and self.effect(occurrence.op).blocks:
+            owner = self._waited.get((calls[0].function, calls[1:], cell))
         if owner is None:
             busy = (n for n, c in enumerate(calls) if self._steps_in[c.function] > 1)
             owner = next(busy, len(calls) - 1)
@@ -163,7 +166,10 @@ class Executed:
                 self._steps_in[call.function] = most
 
     def _pair_locks(self, task: str, steps: list[Step]) -> None:
-        """A lock belongs to the innermost call in which it is both taken and given back."""
+        """A lock belongs to the innermost call in which it is both taken and given back.
+
+        So does what else is waited for in the call that takes it: its turn, once it has queued.
+        """
         taken: dict[int, list[Step]] = defaultdict(list)
         for step in steps:
             if step.op.cell.holders is None:
@@ -175,8 +181,9 @@ class Executed:
             elif does.gives and taken[cell]:
                 at = taken[cell].pop()
                 common = _common(at.activations, step.activations)
-                known = self._owned.get((at.chain, cell), 0)
-                self._owned[at.chain, cell] = max(known, len(at.chain) - common)
+                owner = max(self._owned.get((at.chain, cell), 0), len(at.chain) - common)
+                self._owned[at.chain, cell] = owner
+                self._waited[at.chain[0].function, at.chain[1:], cell] = owner
 
     def _look_ahead(self, task: str, recorder: Recorder, number: int) -> None:
         """Find what a write would have to be moved behind for others to see the difference."""
