@@ -9,13 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refault.explore import Finding, Program, Trace, UserError, Verdict, check
 from refault.explore import replay as replay_schedule
-from refault.explore.mutate import Mutants
 from refault.linux import Kernel
 from refault.patches import canonical, resolve
+
+if TYPE_CHECKING:
+    from refault.explore.mutate import Mutants
 
 Story = Callable[[Kernel], object]
 Expected = str | tuple[str, ...]
@@ -98,6 +100,8 @@ class Scenario:
 
     def mutants(self, variant: str = "", **limits: Any) -> Mutants:
         """The story with one synchronisation less at a time; ``limits`` as for ``Mutants``."""
+        from refault.explore.mutate import Mutants  # noqa: PLC0415  # 20 ms that few need
+
         return Mutants(self.build(variant), **limits)
 
     def replay(
