@@ -428,7 +428,7 @@ def test_what_is_not_known_to_be_the_shortest_is_made_shorter_before_it_is_expla
 
 patient = settings(deadline=None, suppress_health_check=list(HealthCheck))
 fast = settings(patient, max_examples=200, derandomize=True, database=None)
-thorough = settings(patient, max_examples=2_000)
+thorough = settings(patient, max_examples=600)
 
 
 @fast

@@ -10,7 +10,7 @@ from bench import models
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refault.explore import BLOCKED, Blocked, Cell, Program, check, choose
+from refault.explore import BLOCKED, Blocked, Cell, Program, UserError, atomic, check, choose
 from refault.explore._dpor import Dpor
 from refault.explore.exploration import Build, Exploration
 
@@ -94,6 +94,24 @@ def test_an_endless_run_ends_the_search_and_says_what_to_use() -> None:
     verdict = check(build, engine="traces", max_history=20_000)
     assert verdict.kind == "inconclusive"
     assert "--engine states" in verdict.reason
+
+
+def test_a_step_too_wide_for_it_ends_the_search_and_says_what_to_use() -> None:
+    def build(p: Program) -> None:
+        cells = [p.cell(f"c{i}", 0) for i in range(70)]
+
+        def all_at_once() -> None:
+            with atomic():
+                for c in cells:
+                    c.write(1)
+
+        p.task("a", all_at_once)
+        p.task("b", all_at_once)
+
+    verdict = check(build, engine="traces")
+    assert verdict.kind == "inconclusive"
+    assert "--engine states" in verdict.reason
+    check(build).assert_holds()
 
 
 Step = tuple[str, int]
@@ -182,3 +200,16 @@ def test_evidence_says_which_engine_it_was() -> None:
     assert verdict.evidence.reduction == "optimal DPOR"
     counts = [run(models.counter(n)).traces for n in (2, 3, 4)]
     assert all(b > 8 * a for a, b in pairwise(counts))
+
+
+def test_more_tasks_than_a_mask_has_bits() -> None:
+    """The engines that keep tasks in 64-bit masks say so; the search of states has no such bound."""
+
+    def build(p: Program) -> None:
+        x = p.cell("x", 0)
+        for i in range(65):
+            p.task(f"t{i}", x.read)
+
+    check(build, engine="states").assert_holds()
+    with pytest.raises(UserError, match="at most 64 tasks"):
+        check(build, engine="traces")

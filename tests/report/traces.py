@@ -9,8 +9,9 @@ worker - handle_userfault            returns
 from __future__ import annotations
 
 from hypothesis import strategies as st
+from msgspec import structs
 
-from refault.explore.trace import Event, Finding, Trace, count_switches
+from refault.explore.trace import Event, Finding, Order, Trace, count_switches
 
 LOST = Finding(
     "lost wakeup",
@@ -86,6 +87,22 @@ def random_traces(draw: st.DrawFn) -> Trace:
             name = f"write {name.split()[0]} 0 -> {draw(st.integers(0, 1))}"
         lines.append(f"{task} {sign} {name}")
     return trace("\n".join(lines), tasks=tuple(tasks))
+
+
+@st.composite
+def explained_traces(draw: st.DrawFn) -> Trace:
+    """Draw a random trace with a random explanation."""
+    found = draw(random_traces())
+    operations = [event for event in found.events if event.kind == "op"]
+    some = st.lists(st.sampled_from(operations), max_size=5) if operations else st.just([])
+    orders = tuple(
+        Order(a.step, b.step, (a.task, b.task), (a.name, b.name), a.cell, True)
+        for a, b in zip(draw(some), draw(some), strict=False)
+    )
+    moment = st.integers(-1, found.steps)
+    return structs.replace(
+        found, orders=orders, inevitable=draw(moment), cycle=min(draw(moment), found.steps - 1)
+    )
 
 
 def _event(step: int, task: str, sign: str, depth: int, rest: str) -> Event:

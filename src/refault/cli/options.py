@@ -43,6 +43,7 @@ def limit_options(command: F) -> F:
         click.option(
             "--resume", is_flag=True, help="Go on from the checkpoint of a search that was stopped."
         ),
+        click.option("--no-liveness", is_flag=True, help="Do not look for livelocks."),
         click.option("--no-reduction", is_flag=True, help="Explore without any reduction."),
         click.option(
             "--time",
@@ -70,6 +71,7 @@ def limits(options: dict[str, Any]) -> dict[str, Any]:
     given = {key: options[key] for key in ("max_states", "max_memory", "time", "engine")}
     chosen = {key: value for key, value in given.items() if value is not None}
     chosen |= {"reduce": False} if options["no_reduction"] else {}
+    chosen |= {"liveness": False} if options["no_liveness"] else {}
     return chosen | ({"resume": True} if options["resume"] else {})
 
 

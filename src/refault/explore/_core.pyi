@@ -10,6 +10,7 @@ LIMIT_TIME: int
 RESTART: int
 INTERRUPTED: int
 LIMIT_DEPTH: int
+LIMIT_WIDTH: int
 
 class Filler(Protocol):
     def fill(self, node: int, value: int, /) -> None: ...

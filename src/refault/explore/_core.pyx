@@ -22,7 +22,8 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-COMPLETE, LIMIT_STATES, LIMIT_MEMORY, LIMIT_TIME, RESTART, INTERRUPTED, LIMIT_DEPTH = range(7)
+(COMPLETE, LIMIT_STATES, LIMIT_MEMORY, LIMIT_TIME, RESTART, INTERRUPTED, LIMIT_DEPTH,
+ LIMIT_WIDTH) = range(8)
 
 
 cdef double monotonic() noexcept nogil:

@@ -24,7 +24,8 @@ What is not as in the paper:
   before it.
 
 It needs finite executions: an execution longer than ``max_depth`` steps ends the search with
-LIMIT_DEPTH. Programs with endless tasks belong to the other engine.
+LIMIT_DEPTH, a step that touches more than WIDEST cells with LIMIT_WIDTH. Programs with endless tasks
+belong to the other engine.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -41,6 +42,7 @@ from refault.explore._core import COMPLETE, LIMIT_DEPTH, LIMIT_STATES, LIMIT_TIM
 
 cdef enum:
     NONE = -1
+    WIDEST = 64       # cells that one step may touch
 
 
 cdef struct Access:
@@ -104,6 +106,7 @@ cdef class Dpor:
     cdef readonly int32_t deepest
     cdef Event *events
     cdef int32_t nevent, event_capacity, nbad
+    cdef bint wide                  # some step touches more cells than WIDEST
     cdef int32_t *clocks
     cdef uint64_t *asleep           # per depth: the tasks that need not be run from there
     cdef int32_t *dreams            # per depth and task asleep: what it touches, as in ``dream``
@@ -252,6 +255,7 @@ cdef class Dpor:
         into.single = single
         into.first = since
         into.count = self.nscratch - since
+        self.wide = self.wide or into.count > WIDEST
         if code == STEP_BLOCKED:
             self.core.undo_to(mark)
             return STEP_BLOCKED
@@ -597,8 +601,8 @@ cdef class Dpor:
         cdef int n = 0, i, race = -1
         cdef int32_t k, event
         cdef bint solid
-        cdef Access own[64]
-        cdef int nown = min(s.count, 64)
+        cdef Access own[WIDEST]
+        cdef int nown = min(s.count, WIDEST)
         memcpy(own, self.scratch + s.first, nown * sizeof(Access))
         for i in range(nown):
             k = self.start(own[i].cell, j)
@@ -830,6 +834,8 @@ cdef class Dpor:
             if self.nevent >= self.max_depth:
                 return 6
             code = self.advance(branch)
+            if self.wide:
+                return 7
             ticks += 1
             if ticks % 16384 == 0:
                 finding = self.bounds()

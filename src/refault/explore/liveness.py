@@ -7,11 +7,13 @@ from typing import NamedTuple
 from . import _core
 from ._liveness import Graph
 from ._shortest import nearest
+from .errors import UserError
 from .tables import Tables
 from .trace import Finding
 from .verdict import Limits
 
 Path = list[tuple[int, int]]
+MAX_TASKS = 64
 
 
 class Lasso(NamedTuple):
@@ -79,6 +81,11 @@ def endless_runs(tables: Tables, limits: Limits) -> Liveness:
         return Liveness((), _core.COMPLETE, "every run ends: no task can come back to where it was")
     if not tables.core.cyclic:
         return Liveness((), _core.COMPLETE, "every run ends: the graph of states has no cycle")
+    if len(tables.program.tasks) > MAX_TASKS:
+        raise UserError(
+            f"livelocks are looked for among at most {MAX_TASKS} tasks",
+            "use fewer tasks, or --no-liveness",
+        )
     graph = Graph(tables.core)
     code = graph.build(
         max_states=limits.max_states, max_memory=limits.max_memory, seconds=limits.time

@@ -106,7 +106,8 @@ class Orders:
     def _inside(self, pair: Pair) -> Pair:
         """The closest pair in the critical sections that two acquisitions of a lock begin.
 
-        One order is the other, and what the lock protects tells more than the lock.
+        One order is the other, and what the lock protects tells more than the lock. A pair that
+        can be reversed all the same, because somebody breaks the lock, must matter itself.
         """
         first, second = pair
         modes = self._mode(first), self._mode(second)
@@ -121,7 +122,8 @@ class Orders:
             and first.at <= p.first.at <= ends[0]
             and second.at <= p.second.at <= ends[1]
         )
-        return next(inside, pair)
+        closest = next(inside, pair)
+        return pair if self._matters(closest) is False else closest
 
     def _mode(self, use: Use) -> Mode | None:
         """How a task holds a lock after an operation on it, if it does."""

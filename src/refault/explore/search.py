@@ -229,5 +229,6 @@ def _reason(code: int, limits: Limits) -> str:
         _core.LIMIT_MEMORY: f"{limits.max_memory >> 20} MiB used: raise --max-memory",
         _core.LIMIT_TIME: f"{limits.time:g} s passed: raise --time",
         _core.LIMIT_DEPTH: "a run does not end: use --engine states",
+        _core.LIMIT_WIDTH: "an atomic block touches more than 64 cells: use --engine states",
         _core.INTERRUPTED: "interrupted",
     }[code]

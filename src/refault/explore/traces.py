@@ -7,6 +7,7 @@ import time as clock
 
 from . import _core
 from ._dpor import Dpor
+from .errors import UserError
 from .exploration import TRACES, Exploration, Options, Outcome
 from .tables import OutOfTime
 from .verdict import Limits
@@ -24,6 +25,8 @@ def search_traces(
     ends with LIMIT_DEPTH.
     """
     tables = exploration.tables
+    if len(exploration.program.tasks) > MAX_TASKS:
+        raise UserError(f"traces are searched of at most {MAX_TASKS} tasks", "use --engine states")
     exploration.final.clear()
     dpor = Dpor(tables.core, MAX_DEPTH)
     tables.deadline = clock.monotonic() + seconds

@@ -148,10 +148,17 @@ def _telling(deed: Deed) -> bool:
 
 
 def drop_after(bottom: Call, step: float) -> None:
-    """Take their lines from operations after ``step``, when all that matters has happened."""
+    """Take their lines from operations after ``step``, when all that matters has happened.
+
+    That is for operations within functions: a task that calls none has nothing else to show.
+    """
     for deed, _ in deeds(bottom):
-        if deed.event.kind == "op" and deed.event.step > step:
+        if _late(deed, step):
             deed.shown = False
+
+
+def _late(deed: Deed, step: float) -> bool:
+    return deed.event.kind == "op" and deed.event.step > step and deed.caller.name != ""
 
 
 def fill_empty_runs(bottom: Call, until: float) -> None:
@@ -164,7 +171,7 @@ def fill_empty_runs(bottom: Call, until: float) -> None:
         elif item.shown:
             told.add(item.run)
         elif item.event.kind == "op" and not item.event.name.startswith(QUIET):
-            if item.event.step > until:
+            if _late(item, until):
                 continue
             last[item.run] = item
     for run in last.keys() - told:

@@ -60,7 +60,6 @@ class Counterexample(msgspec.Struct, frozen=True, kw_only=True):
         write_atomically(path, _pretty(self))
         return path
 
-
     def explain(self, again: Trace) -> Trace:
         """Return ``again``, the same schedule replayed, with what explains the recorded run.
 

@@ -14,7 +14,7 @@ they bite:
   contains it, no note was made on it, and it changed something. A run that would be empty shows its
   last operation in any case: a context switch without a visible reason is a riddle.
 * An operation whose order matters always has a line, its own or that of who tells of it, and the
-  line has a number. Once nothing matters any more, operations have no lines of their own.
+  line has a number. Once nothing that a task does matters, operations in its functions have none.
 
 A *run* is a stretch in which one task moves and no other does.
 """
