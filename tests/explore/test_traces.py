@@ -203,7 +203,7 @@ def test_evidence_says_which_engine_it_was() -> None:
 
 
 def test_more_tasks_than_a_mask_has_bits() -> None:
-    """The engines that keep tasks in 64-bit masks say so; the search of states has no such bound."""
+    """The engines that keep tasks in 64-bit masks say so; the search of states does not."""
 
     def build(p: Program) -> None:
         x = p.cell("x", 0)
