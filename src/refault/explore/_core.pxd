@@ -145,6 +145,7 @@ cdef class Core:
     cdef double deadline
     cdef object tick
     cdef readonly bint withdrawn
+    cdef uint64_t again_at             # restart after so many transitions; 0: not at all
     cdef int words                     # of a bit mask over signatures; 0: no futures
     cdef int nfuture                   # local states that have one
     cdef int32_t *signature
@@ -168,6 +169,7 @@ cdef class Core:
     cdef int report(self, int finding, bint failed_step) except -1 with gil
     cdef int terminal(self) except -1 nogil
     cdef int aim(self, int finding) except -1 with gil
+    cdef int aim_anew(self) except -1
     cdef void pop(self) noexcept nogil
     cdef int bounds(self) except -1 with gil
     cdef int begin(self) except -1

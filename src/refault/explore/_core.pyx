@@ -103,7 +103,7 @@ cdef class Core:
     def set_futures(self, int words, signature, bytes future, bytes conflicts):
         """What each local state may still do, and what each signature conflicts with; see ``futures``.
 
-        Masks have ``words`` words. From the next search on they take the place of ``set_solo``.
+        Masks have ``words`` words. From the next search on they are asked where ``set_solo`` says no.
         """
         cdef int i
         free(self.signature)
@@ -460,7 +460,7 @@ cdef class Core:
         """As ``pick_solo``, by what the others may still do."""
         cdef int t
         for t in range(self.ntask):
-            if self.nodes[self.loc[t]].cell == NODE_CHOOSE or self.clear_of_futures(t):
+            if self.clear_of_futures(t):
                 return t
         return -1
 
@@ -511,7 +511,9 @@ cdef class Core:
         cdef int t = -1, finding, i
         cdef bint touched = self.touched or self.depth == 0
         if reduce and chain < CHAIN and not f.stored:
-            t = self.pick_by_futures() if self.words else self.pick_solo()
+            t = self.pick_solo()
+            if t < 0 and self.words:
+                t = self.pick_by_futures()
             f = &self.frames[self.depth]
         if t >= 0:
             f.mode = MODE_SOLO
@@ -565,6 +567,11 @@ cdef class Core:
             self.targets_cut = True
         return 0
 
+    cdef int aim_anew(self) except -1:
+        self.targets = {}
+        self.targets_cut = False
+        return 0
+
     cdef void pop(self) noexcept nogil:
         cdef Frame *f = &self.frames[self.depth]
         if f.stored:
@@ -616,7 +623,8 @@ cdef class Core:
                            f.mode | f.enabled << 1 | f.stored << 2 | f.entered << 3))
         return {
             "frames": frames, "counts": self.counts, "paths": self.paths, "targets": self.targets,
-            "targets_cut": bool(self.targets_cut), "cyclic": bool(self.cyclic), "states": self.states,
+            "targets_cut": bool(self.targets_cut), "cyclic": bool(self.cyclic),
+            "withdrawn": bool(self.withdrawn), "again_at": self.again_at, "states": self.states,
             "transitions": self.transitions, "terminals": self.terminals, "deepest": self.deepest,
             "segments": [(self.known.segments[i].size, self.known.segments[i].used)
                          for i in range(REFAULT_SEGMENTS)],
@@ -660,15 +668,15 @@ cdef class Core:
         for i in range(self.depth + 1):
             if self.frames[i].stored and refault_path_add(&self.stack, self.frames[i].fp):
                 raise MemoryError
-        self.withdrawn = False
+        self.withdrawn, self.again_at = saved["withdrawn"], saved["again_at"]
         return True
 
     cdef int begin(self) except -1:
         self.withdrawn = False
+        self.again_at = 0
         self.counts = {}
         self.paths = {}
-        self.targets = {}
-        self.targets_cut = False
+        self.aim_anew()
         self.states = self.transitions = self.terminals = 0
         self.deepest = 0
         self.depth = -1
@@ -702,8 +710,13 @@ cdef class Core:
             if not self.enter(reduce, t):
                 self.pop()
         while self.depth >= 0:
-            if reduce and self.withdrawn and not self.words:
-                return 4
+            if reduce and self.withdrawn:
+                # Go on for as long again before the restart: there is more to learn, and a restart
+                # for each thing learned would cost many times the search.
+                if not self.again_at:
+                    self.again_at = 2 * self.transitions + 1000
+                elif self.transitions >= self.again_at:
+                    return 4
             ticks += 1
             if ticks >= 65536:
                 ticks = 0
@@ -758,7 +771,7 @@ cdef class Core:
             elif self.frames[self.depth].stored:
                 if self.states >= self.max_states:
                     return 1
-        return 0
+        return 4 if reduce and self.withdrawn else 0
 
     cdef int widen(self) except -1 nogil:
         """Expand the state of the top frame, so far expanded for one task only, fully after all."""

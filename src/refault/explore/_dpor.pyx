@@ -624,7 +624,7 @@ cdef class Dpor:
                         race += 1
                         if j == self.nevent or race >= 32 or \
                                 not (self.events[j].settled >> race & 1):
-                            solid = self.back(k, own[i].write, j, s, previous)
+                            solid = self.back(k, own, nown, j, s, previous)
                             if solid and race < 32 and j < self.nevent:
                                 self.events[j].settled |= <uint32_t> 1 << race
                     if self.accesses[k].write:
@@ -632,23 +632,37 @@ cdef class Dpor:
                 k = self.accesses[k].before
         return 0
 
-    cdef bint back(self, int32_t k, bint write, int32_t j, Step *s,
+    cdef bint back(self, int32_t k, Access *own, int nown, int32_t j, Step *s,
                    int32_t previous) except -1 nogil:
         """Reverse the race with access ``k``; where the step is blocked there, go further back.
 
-        True if the race is settled however the execution goes on.
+        That is to the step before it that conflicts on *any* of the cells of ``s``: an atomic step may
+        be blocked by its last cell where its first one is free. True if the race is settled however
+        the execution goes on.
         """
         cdef int32_t e
         cdef bint solid
         while k != NONE:
             e = self.accesses[k].event
-            if write or self.accesses[k].write:
-                if self.events[e].task == s.task or (previous != NONE and self.before(e, previous)):
+            if self.events[e].task == s.task or (previous != NONE and self.before(e, previous)):
+                if nown == 1:
                     return True
-                if self.reverse(e, j, &self.accesses[k], s, &solid):
-                    return solid
-            k = self.accesses[k].before
+            elif self.reverse(e, j, &self.accesses[k], s, &solid):
+                return solid
+            k = self.latest_conflict(own, nown, e)
         return True
+
+    cdef int32_t latest_conflict(self, Access *own, int nown, int32_t e) noexcept nogil:
+        """The last access before step ``e`` that conflicts with one of ``own``."""
+        cdef int32_t k, best = NONE
+        cdef int i
+        for i in range(nown):
+            k = self.start(own[i].cell, e)
+            while k != NONE and not (own[i].write or self.accesses[k].write):
+                k = self.accesses[k].before
+            if k != NONE and (best == NONE or self.accesses[k].event > self.accesses[best].event):
+                best = k
+        return best
 
     cdef int32_t start(self, int cell, int32_t j) noexcept nogil:
         """The last access of ``cell`` before step ``j``."""
@@ -722,6 +736,7 @@ cdef class Dpor:
                 finding = self.core.ask(self.core.terminal_probe)
                 if finding >= 0:
                     self.report(finding, NONE)
+                    self.core.aim(finding)
         return self.all_races()
 
     cdef int sink(self) except -1 with gil:
@@ -782,6 +797,7 @@ cdef class Dpor:
         """Run one execution of each trace. COMPLETE or a LIMIT_* code."""
         cdef int code
         self.core.terminal_sink = terminal_sink
+        self.core.aim_anew()
         self.max_traces = max_traces
         self.deadline = monotonic() + seconds
         self.tick = tick

@@ -1,5 +1,6 @@
 """Types of the search for few context switches; see ``_shortest.pyx``."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from ._core import Core
@@ -12,7 +13,7 @@ def shortest(
     wanted: Kinds,
     kind: str,
     *,
-    guided: bool,
+    found: Collection[int] | None,
     max_states: int,
     max_memory: int,
     seconds: float,

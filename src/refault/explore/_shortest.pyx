@@ -48,9 +48,10 @@ cdef class Shortest:
     cdef int ntarget
     cdef bint guided
     cdef set failing               # tasks that can end in a finding of this kind
+    cdef object found              # numbers of all findings there are, or None if not known
     cdef object goals              # or: fingerprints of the states to reach
 
-    def __cinit__(self, Core core, wanted, kind, bint guided, goals_):
+    def __cinit__(self, Core core, wanted, kind, found, goals_):
         cdef int i, j
         self.core = core
         self.wanted = wanted
@@ -65,7 +66,8 @@ cdef class Shortest:
                 self.targets[i * core.ntask + j] = goals[i][j]
         self.failing = set()
         self.goals = goals_
-        self.guided = guided and not core.targets_cut and self.only_tasks_end_in_it()
+        self.found = found
+        self.guided = found is not None and not core.targets_cut and self.only_tasks_end_in_it()
 
     cdef bint only_tasks_end_in_it(self):
         """Whether every finding of this kind is a known terminal state or the end of one task."""
@@ -76,7 +78,7 @@ cdef class Shortest:
                 ends.add(self.core.nodes[i].arg)
                 if self.wanted.get(self.core.nodes[i].arg) == self.kind:
                     self.failing.add(self.core.nodes[i].task)
-        found = {f for f in self.core.counts if self.wanted.get(f) == self.kind}
+        found = {f for f in self.found if self.wanted.get(f) == self.kind}
         return found <= (ends | set(self.core.targets))
 
     def __dealloc__(self):
@@ -271,13 +273,14 @@ cdef class Shortest:
         return None, COMPLETE
 
 
-def shortest(Core core, wanted, kind, *, bint guided, uint64_t max_states, uint64_t max_memory, double seconds):
+def shortest(Core core, wanted, kind, *, found, uint64_t max_states, uint64_t max_memory, double seconds):
     """The schedule with the fewest context switches, then steps, to a finding of ``kind``.
 
     ``wanted.get`` maps a finding to its kind. Returns (finding, path) or ``None``, and a code.
-    ``guided``: a complete ``core.search`` has gone before, whose violating terminal states guide it.
+    ``found``: where a complete search has gone before, the findings that it made; its violating
+    terminal states then guide this one. Else ``None``.
     """
-    return Shortest(core, wanted, kind, guided, None).run(max_states, max_memory, seconds)
+    return Shortest(core, wanted, kind, found, None).run(max_states, max_memory, seconds)
 
 
 def nearest(Core core, goals, *, uint64_t max_states, uint64_t max_memory, double seconds):
@@ -285,4 +288,4 @@ def nearest(Core core, goals, *, uint64_t max_states, uint64_t max_memory, doubl
 
     ``goals`` holds fingerprints. Returns (fingerprint, path) or ``None``, and a code.
     """
-    return Shortest(core, None, None, False, goals).run(max_states, max_memory, seconds)
+    return Shortest(core, None, None, None, goals).run(max_states, max_memory, seconds)

@@ -61,6 +61,7 @@ class Cell(Generic[T]):
         self.holders = holders
         self.values: list[T] = []
         self._keys: dict[int, int] = {}
+        self._by_key: dict[int, int] = {}
         self._ids: dict[Any, int] = {}
         self._ops: dict[Any, Op] = {}
         self.intern(initial)
@@ -99,6 +100,12 @@ class Cell(Generic[T]):
         known = self._keys.get(value)
         if known is None:
             known = self._keys[value] = value_key(self.index, self.values[value])
+            other = self._by_key.setdefault(known, value)
+            if other != value:
+                raise ModelError(
+                    f"two values of cell {self.name} look the same: {describe(self.values[value])}",
+                    "give their type a repr that shows all that makes two of them differ",
+                )
         return known
 
     def op(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...]) -> Op:

@@ -48,7 +48,9 @@ class Options(NamedTuple):
 class Outcome(NamedTuple):
     """What an engine found: for each kind a finding with some schedule to it, and totals.
 
-    ``code`` is one of the core; ``final`` holds the terminal states where they were asked for.
+    ``code`` is one of the core; ``final`` holds the terminal states where they were asked for,
+    ``numbers`` the findings by their number in the tables of the search, ``minimal`` the kinds
+    whose schedule in ``found`` is known to be the best.
     """
 
     engine: str
@@ -66,6 +68,8 @@ class Outcome(NamedTuple):
     misses: int
     final: frozenset[Any]
     reached: frozenset[str]
+    numbers: frozenset[int] | None = None
+    minimal: frozenset[str] = frozenset()
 
 
 class Exploration:

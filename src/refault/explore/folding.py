@@ -9,12 +9,13 @@ from collections.abc import Hashable
 from typing import Any
 
 from .discipline import Held
-from .errors import EndlessLoop
+from .errors import EndlessLoop, ModelError
 from .keys import key
 from .operation import typed
 from .program import Program, Task
 from .runner import Runner, Stop, place_text
 from .runtime import check_hashable
+from .where import describe
 
 
 class Folds:
@@ -24,6 +25,7 @@ class Folds:
         self._ids: dict[Hashable, int] = {}
         self._parts: list[tuple[str, int, tuple[Hashable, ...]]] = []
         self._keys: dict[int, int] = {}
+        self._by_key: dict[int, int] = {}
 
     def __call__(self, kind: str, base: int, *details: Hashable) -> int:
         """The int that stands for a history."""
@@ -43,8 +45,17 @@ class Folds:
             if at not in self._keys:
                 kind, base, details = self._parts[at]
                 before = base if kind == "start" else self._keys[base]
-                self._keys[at] = key(kind, str(before), details)
+                self._keys[at] = self._unique(at, key(kind, str(before), details))
         return self._keys[fold]
+
+    def _unique(self, fold: int, made: int) -> int:
+        other = self._by_key.setdefault(made, fold)
+        if other != fold:
+            raise ModelError(
+                f"two results of a task look the same: {describe(self._parts[fold][2])}",
+                "give their type a repr that shows all that makes two of them differ",
+            )
+        return made
 
 
 class FoldingRunner(Runner):

@@ -10,9 +10,9 @@ explored.
 Futures are read off the tables as they are when a search begins, and tables grow. So when the
 search is complete they are taken again, and if they are not the same, it begins again with the
 new ones: the last search used futures that hold every local state and every edge that it met.
-Local states that were not known when it began count as able to do anything. It pays where a
-search takes long enough for its tables to be nearly complete; the portfolio tries the plain
-discipline first.
+Local states that were not known when it began count as able to do anything; the plain discipline
+still serves them. It pays where a search takes long enough for its tables to be nearly complete;
+the portfolio tries the plain discipline first.
 """
 
 from __future__ import annotations

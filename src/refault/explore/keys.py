@@ -12,6 +12,7 @@ import dataclasses
 import functools
 from enum import Enum
 from hashlib import blake2b
+from pathlib import Path
 from types import CodeType, FunctionType, MethodType
 
 from .operation import typed
@@ -20,13 +21,13 @@ from .operation import typed
 def canonical(value: object) -> str:
     """A text for a value, the same in every process."""
     if isinstance(value, Enum):
-        return f"{type(value).__qualname__}.{value.name}"
+        return f"{canonical(type(value))}.{value.name}"
     if isinstance(value, frozenset):
         return f"{{{','.join(sorted(map(canonical, value)))}}}"
     if isinstance(value, tuple):
-        return f"{type(value).__qualname__}({','.join(map(canonical, value))})"
+        return f"{canonical(type(value))}({','.join(map(canonical, value))})"
     if isinstance(value, type):
-        return value.__qualname__
+        return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, functools.partial):
         return f"partial{canonical((value.func, value.args, *sorted(value.keywords.items())))}"
     if isinstance(value, MethodType):
@@ -35,10 +36,10 @@ def canonical(value: object) -> str:
         captured = tuple(c.cell_contents for c in value.__closure__ or ())
         return f"{value.__module__}.{canonical(value.__code__)}{canonical(captured)}"
     if isinstance(value, CodeType):
-        return f"{value.co_qualname}:{value.co_firstlineno}"
+        return f"{Path(value.co_filename).name}:{value.co_firstlineno} {value.co_qualname}"
     if dataclasses.is_dataclass(value):
         fields = ",".join(canonical(getattr(value, f.name)) for f in dataclasses.fields(value))
-        return f"{type(value).__qualname__}({fields})"
+        return f"{canonical(type(value))}({fields})"
     return repr(value)
 
 

@@ -22,6 +22,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from . import _core
+from .best import with_best_paths
 from .exploration import Exploration, Options, Outcome
 from .liveness import has_cycle
 from .samples import search_samples
@@ -109,8 +110,9 @@ def _other(exploration: Exploration, limits: Limits, options: Options) -> Outcom
     began = clock.monotonic()
     if _finite(exploration):
         outcome = search_traces(exploration, limits, limits.time, options)
-        if outcome.code == _core.COMPLETE or outcome.found:
-            return outcome
+        if outcome.code == _core.COMPLETE:
+            left = max(1.0, limits.time - (clock.monotonic() - began))
+            return with_best_paths(exploration, outcome, limits.with_(time=left))
         exploration = Exploration(exploration.build)
     return search_samples(exploration, limits.time - (clock.monotonic() - began), options)
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from . import _core
-from ._shortest import shortest
+from .best import best_path
 from .errors import UserError
 from .explain import SECONDS, explained
 from .exploration import (
-    STATES,
     TRACES,
     Build,
     Exploration,
@@ -153,16 +152,6 @@ def _evidence(outcome: Outcome, seconds: float, reason: str, liveness: str) -> E
     )
 
 
-class _ByKind:
-    """Finding number to kind, for numbers that may still be added."""
-
-    def __init__(self, findings: list[Finding]) -> None:
-        self._findings = findings
-
-    def get(self, number: int) -> str:
-        return self._findings[number].kind
-
-
 def _findings(
     exploration: Exploration,
     outcome: Outcome,
@@ -192,20 +181,8 @@ def _best(
     exploration: Exploration, outcome: Outcome, kind: str, limits: Limits
 ) -> tuple[Finding, Trace]:
     """The schedule with the fewest context switches to a finding of ``kind``, replayed."""
-    finding, path = outcome.found[kind]
-    better, _code = shortest(
-        exploration.tables.core,
-        _ByKind(exploration.tables.findings),
-        kind,
-        guided=outcome.engine == STATES and outcome.code == _core.COMPLETE,
-        max_states=limits.max_states,
-        max_memory=limits.max_memory,
-        seconds=limits.time,
-    )
-    if better is not None:
-        finding, path = exploration.tables.findings[better[0]], better[1]
+    finding, path, minimal = best_path(exploration, outcome, kind, limits)
     schedule = exploration.named(path)
-    minimal = better is not None
     return finding, replay(exploration.build, schedule, minimal=minimal, expect=kind)
 
 

@@ -183,4 +183,5 @@ class StateSearch:
             misses=core.misses,
             final=frozenset(self._ex.final),
             reached=frozenset(self._ex.program.reached),
+            numbers=frozenset(core.counts),
         )

@@ -176,6 +176,8 @@ class Tables:
         known = self._by_fold.get(runner.fold)
         if known is not None:
             self._same_request(known, runner, stop)
+            if parent >= 0:
+                self._ahead.setdefault(parent, (result, runner.held, known))
             self._shadow(runner, known)
             runner.kill()
             return known

@@ -59,4 +59,5 @@ def search_traces(
         misses=tables.core.misses,
         final=frozenset(exploration.final),
         reached=frozenset(exploration.program.reached),
+        numbers=frozenset(dpor.counts),
     )

@@ -152,7 +152,7 @@ def conclude(
     elif complete and unreached:
         kind = "vacuous"
         reason = f"never happened: {', '.join(unreached)}"
-    elif complete and evidence.states + evidence.transitions > 0:
+    elif complete and evidence.states + evidence.transitions + evidence.traces > 0:
         kind = "holds"
     else:
         kind = "inconclusive"
