@@ -3,12 +3,12 @@
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-FOLDER = "src/refault/explore"
+FOLDER = "src/refault/explore/engines"
 ENGINES = ("_core", "_shortest", "_dpor", "_liveness", "_sample")
 
 extensions = [
     Extension(
-        f"refault.explore.{name}",
+        f"refault.explore.engines.{name}",
         [f"{FOLDER}/{name}.pyx"],
         depends=[f"{FOLDER}/_core.h", f"{FOLDER}/_fingerprints.h", f"{FOLDER}/_core.pxd"],
         include_dirs=[FOLDER],

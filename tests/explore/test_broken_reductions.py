@@ -25,7 +25,7 @@ from tests.explore.language import (
 from tests.explore.strategies import models
 from tests.explore.test_random_models import patient
 
-from refault.explore import discipline
+from refault.explore.tables import discipline
 
 Breakage = Callable[[pytest.MonkeyPatch], None]
 

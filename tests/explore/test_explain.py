@@ -22,11 +22,11 @@ from refault.explore import (
     restart,
     traced,
 )
-from refault.explore.explain import explained
-from refault.explore.exploration import Exploration
+from refault.explore.engines.exploration import Exploration
 from refault.explore.replay import replay
-from refault.explore.shorten import shorten
-from refault.explore.walk import Walker
+from refault.explore.why.explain import explained
+from refault.explore.why.shorten import shorten
+from refault.explore.why.walk import Walker
 
 Build = Callable[[Program], None]
 
@@ -375,7 +375,7 @@ def test_explanations_can_be_switched_off() -> None:
 
 
 def test_a_schedule_too_long_to_explain_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("refault.explore.explain.MAX_STEPS", 3)
+    monkeypatch.setattr("refault.explore.why.explain.MAX_STEPS", 3)
     trace = check(lost_update).trace
     assert trace is not None
     assert trace.unexplained == "it has more than 3 steps"
@@ -385,7 +385,7 @@ def test_ctrl_c_ends_the_explanation_only(monkeypatch: pytest.MonkeyPatch) -> No
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("refault.explore.explain.Orders", interrupt)
+    monkeypatch.setattr("refault.explore.why.explain.Orders", interrupt)
     trace = check(lost_update).trace
     assert trace is not None
     assert trace.unexplained == "interrupted"

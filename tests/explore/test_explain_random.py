@@ -12,8 +12,8 @@ from tests.explore.strategies import models
 from tests.explore.translate import translate
 
 from refault.explore import Trace, check
-from refault.explore.explain import explained
-from refault.explore.exploration import Exploration
+from refault.explore.engines.exploration import Exploration
+from refault.explore.why.explain import explained
 
 patient = settings(deadline=None, suppress_health_check=list(HealthCheck))
 fast = settings(patient, max_examples=200, derandomize=True, database=None)

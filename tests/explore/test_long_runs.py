@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from bench import models
 
-from refault.explore import Program, UserError, Verdict, _core, check, portfolio
-from refault.explore.exploration import Build, Exploration, Options
+from refault.explore import Program, UserError, Verdict, check
+from refault.explore.engines import _core, portfolio
+from refault.explore.engines.exploration import Build, Exploration, Options
+from refault.explore.engines.states import StateSearch
 from refault.explore.search import Engine
-from refault.explore.states import StateSearch
 from refault.explore.verdict import Limits
 
 Totals = tuple[int, int, int, dict[str, int]]

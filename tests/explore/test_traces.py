@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from refault.explore import BLOCKED, Blocked, Cell, Program, UserError, atomic, check, choose
-from refault.explore._dpor import Dpor
-from refault.explore.exploration import Build, Exploration
+from refault.explore.engines._dpor import Dpor
+from refault.explore.engines.exploration import Build, Exploration
 
 slow = pytest.mark.slow
 

@@ -6,11 +6,9 @@ import time as clock
 from pathlib import Path
 from typing import Literal
 
-from . import _core
-from .best import best_path
-from .errors import UserError
-from .explain import SECONDS, explained
-from .exploration import (
+from .engines import _core
+from .engines.best import best_path
+from .engines.exploration import (
     TRACES,
     Build,
     Exploration,
@@ -19,16 +17,18 @@ from .exploration import (
     Progress,
     Reduce,
 )
-from .liveness import Lasso, endless_runs
-from .portfolio import race
+from .engines.liveness import Lasso, endless_runs
+from .engines.portfolio import race
+from .engines.samples import search_samples
+from .engines.states import StateSearch
+from .engines.traces import search_traces
+from .engines.watchdog import watching
+from .errors import UserError
 from .replay import replay
-from .samples import search_samples
-from .states import StateSearch
-from .tables import MAX_HISTORY
+from .tables.behaviour import MAX_HISTORY
 from .trace import Finding, Trace
-from .traces import search_traces
 from .verdict import Evidence, Limits, Verdict, conclude
-from .watchdog import watching
+from .why.explain import SECONDS, explained
 
 Engine = Literal["portfolio", "states", "traces", "random"]
 Found = tuple[tuple[Finding, Trace | None], ...]

@@ -9,7 +9,7 @@ from ..cell import Cell
 from ..operation import Done, Op
 from ..program import Task
 from ..runner import Request
-from ..tables import Tables
+from ..tables.behaviour import Tables
 from .sites import Call, Chain, Function, Recorder, Step, recorded
 
 READ, WRITE = "read", "write"

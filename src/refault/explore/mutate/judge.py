@@ -6,12 +6,12 @@ import time as clock
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from .. import _core
+from ..engines import _core
+from ..engines.exploration import Build, Exploration, Options, Progress
+from ..engines.states import StateSearch
 from ..errors import UserError
-from ..exploration import Build, Exploration, Options, Progress
 from ..program import Program
 from ..search import check
-from ..states import StateSearch
 from ..verdict import Limits, Verdict
 from .executed import Executed
 from .forked import Lost, forked, processors

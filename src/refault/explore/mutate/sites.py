@@ -28,7 +28,7 @@ from ..operation import Op
 from ..program import Performer, Program, Task
 from ..runner import Request, Runner
 from ..runtime import scoped
-from ..tables import Tables
+from ..tables.behaviour import Tables
 
 MAX_STEPS = 1_000_000
 """Operations of all histories together; the rest of a larger model goes unlooked at."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..errors import UserError
+from ..tables.behaviour import Tables
+from ..trace import Finding
+from ..verdict import Limits
 from . import _core
 from ._liveness import Graph
 from ._shortest import nearest
-from .errors import UserError
-from .tables import Tables
-from .trace import Finding
-from .verdict import Limits
 
 Path = list[tuple[int, int]]
 MAX_TASKS = 64

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from . import runner, runtime
-from .errors import EndlessLoop
-from .where import model_frame, short
+from .. import runner, runtime
+from ..errors import EndlessLoop
+from ..where import model_frame, short
 
 SECONDS = 2.5
 """A task may think for this long before its next operation, and at most for twice as long."""

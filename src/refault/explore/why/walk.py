@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .errors import ReplayDiverged
-from .exploration import Path
-from .operation import Crashed, Failed, Op, typed
-from .predicate import StateView
-from .replay import broken_invariant
-from .runner import Request
-from .tables import Tables
-from .trace import Finding
+from ..engines.exploration import Path
+from ..errors import ReplayDiverged
+from ..operation import Crashed, Failed, Op, typed
+from ..replay import broken_invariant
+from ..runner import Request
+from ..tables.behaviour import Tables
+from ..tables.predicate import StateView
+from ..trace import Finding
 
 
 class State(NamedTuple):

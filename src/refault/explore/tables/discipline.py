@@ -39,10 +39,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from ._core import Core
-from .cell import Mode
-from .operation import Crashed, Done, Failed, Op, Outcome
-from .program import Program, Task
+from ..cell import Mode
+from ..engines._core import Core
+from ..operation import Crashed, Done, Failed, Op, Outcome
+from ..program import Program, Task
 
 Held = frozenset[tuple[int, Mode]]
 MAX_VALUES = 512

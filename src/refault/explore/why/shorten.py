@@ -12,8 +12,8 @@ import time as clock
 from collections.abc import Iterator
 from itertools import groupby, pairwise
 
-from .exploration import Path
-from .trace import Finding
+from ..engines.exploration import Path
+from ..trace import Finding
 from .walk import State, Walker
 
 Blocks = list[Path]

@@ -19,10 +19,10 @@ import time as clock
 from collections import defaultdict
 from typing import NamedTuple
 
-from .cell import Mode
-from .operation import Op
+from ..cell import Mode
+from ..operation import Op
+from ..trace import Order
 from .prospects import Prospects
-from .trace import Order
 from .walk import Run
 
 NEAR = 100

@@ -19,9 +19,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from . import _core
-from .predicate import StateView
-from .tables import OutOfTime, Tables
+from ..engines import _core
+from ..tables.behaviour import OutOfTime, Tables
+from ..tables.predicate import StateView
 from .walk import State, Walker
 
 MAX_STATES = 2_000_000

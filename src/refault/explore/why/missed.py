@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .operation import Done, Op
+from ..operation import Done, Op
+from ..trace import Missed, Order, Trace
 from .prospects import Prospects
-from .trace import Missed, Order, Trace
 from .walk import Run
 
 TRIED = 8

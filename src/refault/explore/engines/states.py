@@ -7,11 +7,11 @@ import time as clock
 import warnings
 from contextlib import suppress
 
+from ..tables.behaviour import OutOfTime
+from ..tables.futures import Futures, take
+from ..verdict import Limits
 from . import _core, checkpoint
 from .exploration import STATES, Exploration, Options, Outcome, Progress
-from .futures import Futures, take
-from .tables import OutOfTime
-from .verdict import Limits
 
 STOPPED = (_core.INTERRUPTED, _core.LIMIT_STATES, _core.LIMIT_MEMORY, _core.LIMIT_TIME)
 

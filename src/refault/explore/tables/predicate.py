@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ._core import Core
-from .cell import Cell
-from .errors import ModelError
-from .operation import Op
-from .runner import Finished, Request
-from .tables import Tables
-from .trace import Finding
-from .where import code_place
+from ..cell import Cell
+from ..engines._core import Core
+from ..errors import ModelError
+from ..operation import Op
+from ..runner import Finished, Request
+from ..trace import Finding
+from ..where import code_place
+from .behaviour import Tables
 
 T = TypeVar("T")
 NOTHING = -2

@@ -26,10 +26,10 @@ import msgspec
 
 from refault import __version__
 
-from .errors import UserError
+from ..errors import UserError
+from ..tables.futures import Futures
+from ..trace import Finding
 from .exploration import Exploration
-from .futures import Futures
-from .trace import Finding
 
 MAGIC = b"refault checkpoint 1\n"
 AGAIN = "begin the search again without --resume"

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .tables import Tables
+from .behaviour import Tables
 
 NEVER = -1
 """The signature of a local state without an operation on a cell."""

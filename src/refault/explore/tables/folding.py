@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
+from ..errors import EndlessLoop, ModelError
+from ..keys import key
+from ..operation import typed
+from ..program import Program, Task
+from ..runner import Runner, Stop, place_text
+from ..runtime import check_hashable
+from ..where import describe
 from .discipline import Held
-from .errors import EndlessLoop, ModelError
-from .keys import key
-from .operation import typed
-from .program import Program, Task
-from .runner import Runner, Stop, place_text
-from .runtime import check_hashable
-from .where import describe
 
 
 class Folds:

@@ -33,12 +33,12 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
-from refault.explore._core cimport (
+from refault.explore.engines._core cimport (
     BLOCKED, MISSING, NODE_CHOOSE, NODE_FAIL, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, STEP_OK,
     Core, Entry, Node, monotonic,
 )
 
-from refault.explore._core import COMPLETE, LIMIT_DEPTH, LIMIT_STATES, LIMIT_TIME
+from refault.explore.engines._core import COMPLETE, LIMIT_DEPTH, LIMIT_STATES, LIMIT_TIME
 
 cdef enum:
     NONE = -1

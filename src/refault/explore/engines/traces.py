@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time as clock
 
+from ..errors import UserError
+from ..tables.behaviour import OutOfTime
+from ..verdict import Limits
 from . import _core
 from ._dpor import Dpor
-from .errors import UserError
 from .exploration import TRACES, Exploration, Options, Outcome
-from .tables import OutOfTime
-from .verdict import Limits
 
 MAX_DEPTH = 10_000
 MAX_TASKS = 64

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, Literal, NamedTuple
 
-from .errors import UserError
-from .predicate import Trees
-from .program import Program
-from .runner import Finished
-from .tables import MAX_HISTORY, Tables
-from .trace import Finding
+from ..errors import UserError
+from ..program import Program
+from ..runner import Finished
+from ..tables.behaviour import MAX_HISTORY, Tables
+from ..tables.predicate import Trees
+from ..trace import Finding
 
 Build = Callable[[Program], object]
 Progress = Callable[[int, int, int], object]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ..trace import Finding
+from ..verdict import Limits
 from . import _core
 from ._shortest import shortest
 from .exploration import Exploration, Outcome, Path
-from .trace import Finding
-from .verdict import Limits
 
 
 class _ByKind:

@@ -9,11 +9,11 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int16_t, int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 
-from refault.explore._core cimport (
+from refault.explore.engines._core cimport (
     NODE_FAIL, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, STEP_OK, Core, monotonic, refault_mix,
 )
 
-from refault.explore._core import COMPLETE, LIMIT_MEMORY, LIMIT_STATES, LIMIT_TIME
+from refault.explore.engines._core import COMPLETE, LIMIT_MEMORY, LIMIT_STATES, LIMIT_TIME
 
 
 cdef struct Visit:

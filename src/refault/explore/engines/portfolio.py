@@ -21,6 +21,7 @@ import warnings
 from contextlib import suppress
 from types import TracebackType
 
+from ..verdict import Limits
 from . import _core
 from .best import with_best_paths
 from .exploration import Exploration, Options, Outcome
@@ -28,7 +29,6 @@ from .liveness import has_cycle
 from .samples import search_samples
 from .states import StateSearch
 from .traces import MAX_TASKS, search_traces
-from .verdict import Limits
 
 ALONE = 0.5
 """So many seconds the search of states is alone."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time as clock
 
+from ..tables.behaviour import OutOfTime
 from . import _core
 from ._sample import Sampler
 from .exploration import SAMPLES, Exploration, Options, Outcome
-from .tables import OutOfTime
 
 MAX_DEPTH = 10_000
 

@@ -42,16 +42,16 @@ from collections.abc import Hashable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from ._core import Core
+from ..engines._core import Core
+from ..errors import EndlessLoop, HiddenState, Nondeterminism
+from ..keys import key
+from ..operation import Crashed, Failed, Op, typed
+from ..program import Program, Task
+from ..runner import Finished, Place, Request, Stop, place_text
+from ..runtime import check_hashable
+from ..trace import Finding
 from .discipline import Discipline, Held
-from .errors import EndlessLoop, HiddenState, Nondeterminism
 from .folding import FoldingRunner, Folds
-from .keys import key
-from .operation import Crashed, Failed, Op, typed
-from .program import Program, Task
-from .runner import Finished, Place, Request, Stop, place_text
-from .runtime import check_hashable
-from .trace import Finding
 
 PARKED = 512
 SHADOW = 16

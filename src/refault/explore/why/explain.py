@@ -20,15 +20,15 @@ from typing import NamedTuple
 
 from msgspec.structs import replace as with_fields
 
-from .errors import UserError
-from .exploration import Exploration, Path
+from ..engines.exploration import Exploration, Path
+from ..errors import UserError
+from ..replay import replay
+from ..tables.behaviour import OutOfTime
+from ..trace import Trace
 from .missed import missed_wakeups
 from .orders import Orders
 from .prospects import MAX_MEMORY, Ends, Prospects, Rounds
-from .replay import replay
 from .shorten import shorten
-from .tables import OutOfTime
-from .trace import Trace
 from .walk import Run, Walker
 
 SECONDS = 2.0

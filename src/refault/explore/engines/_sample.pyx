@@ -12,7 +12,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int16_t, int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 
-from refault.explore._core cimport (
+from refault.explore.engines._core cimport (
     STEP_BLOCKED, STEP_FAIL, STEP_MISSING, STEP_OK, Core, monotonic, refault_mix,
 )
 

@@ -1,0 +1,1 @@
+"""What searches: states, traces, random schedules, endless runs, few context switches."""

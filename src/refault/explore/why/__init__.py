@@ -1,0 +1,1 @@
+"""Why a counterexample goes wrong; ``explain`` begins with what is worked out."""
