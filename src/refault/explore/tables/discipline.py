@@ -31,7 +31,7 @@ known value, for a reduction that believes in the lock would not try the case. A
 changes a cell read by an invariant is never solo, for the order of two changes to what is
 observed matters.
 
-The cycle proviso is the search's: see ``_core.visit_all``.
+The cycle proviso is the search's: see ``engines/_core.pyx``, ``enter``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Folded histories, and a run of a task that knows its own.
 
-What a fold is, and what must hold for folding to be sound, is told at the head of ``tables``.
+What a fold is, and what must hold for folding to be sound, is told at the head of ``behaviour``.
 """
 
 from __future__ import annotations
