@@ -140,6 +140,14 @@ def test_no_process_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
         os.waitpid(-1, os.WNOHANG)
 
 
+def never_both(p: Program) -> None:
+    """Two flags that are not to be up together, and nothing that keeps them so."""
+    flags = [p.cell(f"flag{i}", 0) for i in range(2)]
+    for i, flag in enumerate(flags):
+        p.task(f"t{i}", flag.write, 1)
+    p.invariant("never both", lambda view: not all(view[f] for f in flags))
+
+
 def test_random_schedules_find_and_never_prove() -> None:
     """The same seed finds the same; what holds is only inconclusive."""
     found = [check(models.uffd(3, wake_on_eexist=False), engine="random", time=30) for _ in "ab"]
@@ -147,6 +155,7 @@ def test_random_schedules_find_and_never_prove() -> None:
         verdict.assert_finds("lost wakeup")
         assert verdict.evidence.reduction == "random schedules"
     assert found[0].evidence.traces == found[1].evidence.traces
+    assert str(check(never_both, engine="random", time=30)) == "invariant violation"
     nothing = check(models.philosophers(3, swapped=True), engine="random", time=0.1)
     assert nothing.kind == "inconclusive"
     assert nothing.evidence.traces > 100

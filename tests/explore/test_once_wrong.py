@@ -43,6 +43,9 @@ ONCE_WRONG = {
         (Trylock(0), Read(0)), (Atomic((Write(0, 0), Lock(0))),)
     ),
     "tasks without a step are done": of((), ()),
+    "an invariant looks at its second cell only when the first one is bad": Model(
+        (0, 2), 0, 0, (Task((Write(1, 0),)), Task((Write(0, 2),))), never=((0, 2), (1, 2))
+    ),
     "choices in an endless loop do not multiply": of(
         (Retry(2, (Lock(0), Unlock(0), Choose(2), Read(0))),), (Read(1),)
     ),

@@ -118,6 +118,7 @@ cdef class Core:
     cdef int32_t *root
     cdef uint64_t root_fp
     cdef uint8_t *watched
+    cdef readonly int nwatched
     cdef Undo *undo
     cdef int64_t nundo, undo_capacity
     cdef Frame *frames

@@ -220,6 +220,7 @@ cdef class Core:
 
     def watch(self, int cell):
         """An invariant reads ``cell``."""
+        self.nwatched += not self.watched[cell]
         self.watched[cell] = 1
 
     def value(self, int slot):

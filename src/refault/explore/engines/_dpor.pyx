@@ -18,7 +18,8 @@ What is not as in the paper:
   another's sleep set. Wakeup sequences carry the option chosen.
 * **Atomic blocks** are one step that touches several cells. Which cells may depend on the state, so a
   reversed sequence is run once, at the place where it is inserted, to see what it touches there.
-* Steps that change a cell read by an invariant all depend on each other.
+* Steps that change a cell read by an invariant all depend on each other. Which cells it reads
+  shows only as it is asked: where a new one shows, the search ends with RESTART, to begin again.
 * A step that breaks a property ends its task (or, for an invariant, nothing) and the execution goes on,
   so that the ends of executions stay what the theory needs. A finding counts if no other one happened
   before it.
@@ -794,7 +795,7 @@ cdef class Dpor:
         return -1
 
     def run(self, *, uint64_t max_traces, double seconds, terminal_sink=None, tick=None):
-        """Run one execution of each trace. COMPLETE or a LIMIT_* code."""
+        """Run one execution of each trace. COMPLETE, a LIMIT_* code or RESTART."""
         cdef int code
         self.core.terminal_sink = terminal_sink
         self.core.aim_anew()
@@ -817,6 +818,7 @@ cdef class Dpor:
         cdef Step s
         cdef uint64_t ticks = 0
         cdef bint fresh = True
+        cdef int watched = self.core.nwatched
         self.core.reset()
         for t in range(self.ntask):
             if self.core.nodes[self.core.loc[t]].cell == NODE_FAIL:
@@ -828,6 +830,7 @@ cdef class Dpor:
         if self.invariants() >= 0:
             self.report(self.invariants(), NONE)
             return 0
+        watched = self.core.nwatched
         while True:
             node = self.tree[self.nevent]
             if fresh and self.branches[node].child == NONE:
@@ -867,6 +870,8 @@ cdef class Dpor:
                 self.condemn(self.core.fail)
             elif self.core.ninvariant:
                 finding = self.invariants()
+                if self.core.nwatched != watched:
+                    return 4
                 if finding >= 0:
                     self.condemn(finding)
 

@@ -129,6 +129,10 @@ cdef class Sampler:
         self.core.reset()
         self.length = 0
         self.shuffle()
+        for i in range(self.core.ninvariant):
+            finding = self.core.ask(self.core.invariants[i])
+            if finding >= 0:
+                return self.report(finding)
         while self.length < self.max_depth:
             code = self.pct_step() if pct else self.walk_step()
             if code == STEP_FAIL:

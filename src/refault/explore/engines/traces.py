@@ -27,16 +27,20 @@ def search_traces(
     tables = exploration.tables
     if len(exploration.program.tasks) > MAX_TASKS:
         raise UserError(f"traces are searched of at most {MAX_TASKS} tasks", "use --engine states")
-    exploration.final.clear()
-    dpor = Dpor(tables.core, MAX_DEPTH)
     tables.deadline = clock.monotonic() + seconds
+    restarts = -1
+    code = _core.RESTART
     try:
-        code = dpor.run(
-            max_traces=limits.max_states,
-            seconds=seconds,
-            terminal_sink=exploration.keep if options.keep_final else None,
-            tick=options.progress,
-        )
+        while code == _core.RESTART:
+            restarts += 1
+            exploration.final.clear()
+            dpor = Dpor(tables.core, MAX_DEPTH)
+            code = dpor.run(
+                max_traces=limits.max_states,
+                seconds=max(0.0, tables.deadline - clock.monotonic()),
+                terminal_sink=exploration.keep if options.keep_final else None,
+                tick=options.progress,
+            )
     except OutOfTime:
         code = _core.LIMIT_TIME
     except KeyboardInterrupt:
@@ -53,7 +57,7 @@ def search_traces(
         terminals=0,
         traces=dpor.traces,
         depth=dpor.deepest,
-        restarts=0,
+        restarts=restarts,
         reduction="optimal DPOR",
         local_states=len(tables.nodes),
         misses=tables.core.misses,
