@@ -734,8 +734,6 @@ cdef class Core:
                 if not f.enabled and f.mode == MODE_FULL:
                     self.terminal()
                 self.pop()
-                if not reduce and self.depth >= 0:
-                    self.look_ahead(&self.frames[self.depth])
                 continue
             e = self.next_entry(t)
             if e != NULL and e.newv == BLOCKED:
