@@ -484,15 +484,11 @@ cdef class Core:
         """
         cdef int t, n = min(self.ntask, 64)
         cdef Entry *e
-        for t in range(f.task, n):
-            if f.known >> t & 1:
-                continue
+        for t in range(n):
             e = self.next_entry(t)
             if e != NULL and e.newv >= 0 and e.next >= 0:
                 refault_fetch(&self.known, f.fp ^ e.delta)
-        for t in range(f.task, n):
-            if f.known >> t & 1:
-                continue
+        for t in range(n):
             e = self.next_entry(t)
             if e != NULL and e.newv >= 0 and e.next >= 0:
                 if refault_find(&self.known, f.fp ^ e.delta)[0]:
