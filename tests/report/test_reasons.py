@@ -38,13 +38,13 @@ def body(found: Trace, **options: int) -> list[str]:
 
 
 def step_of(name: str, cell: str, times: int = 1) -> int:
-    """The step of the drawing of seed 004 that does ``name`` on ``cell`` for the n-th time."""
+    """The step of the drawing of the mail that does ``name`` on ``cell`` for the n-th time."""
     steps = [e.step for e in SEED_004.events if (e.name, e.cell) == (name, cell)]
     return steps[times - 1]
 
 
 def explained_seed() -> Trace:
-    """The drawing of seed 004 with what the explorer says of it."""
+    """The drawing of the mail with what the explorer says of it."""
     look, enqueue = step_of("read", "fault_pending_wqh", 2), step_of("add_wait_queue", QUEUE)
     missing, filled = step_of("read", "pte", 2), step_of("write", "pte", 1)
     clear, peek, put = step_of("write", "pte", 3), step_of("read", "pte", 4), step_of(*WRITE, 4)
