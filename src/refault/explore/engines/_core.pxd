@@ -46,6 +46,16 @@ cdef enum:
     NODE_CHOOSE = -2
     NODE_FAIL = -3
 
+    # How a search ends.
+    END_COMPLETE = 0
+    END_STATES = 1
+    END_MEMORY = 2
+    END_TIME = 3
+    END_RESTART = 4
+    END_INTERRUPTED = 5
+    END_DEPTH = 6
+    END_WIDTH = 7
+
     STEP_BLOCKED = 0
     STEP_OK = 1
     STEP_MISSING = 2

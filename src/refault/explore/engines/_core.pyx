@@ -22,8 +22,9 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-(COMPLETE, LIMIT_STATES, LIMIT_MEMORY, LIMIT_TIME, RESTART, INTERRUPTED, LIMIT_DEPTH,
- LIMIT_WIDTH) = range(8)
+COMPLETE, LIMIT_STATES, LIMIT_MEMORY = END_COMPLETE, END_STATES, END_MEMORY
+LIMIT_TIME, RESTART, INTERRUPTED = END_TIME, END_RESTART, END_INTERRUPTED
+LIMIT_DEPTH, LIMIT_WIDTH = END_DEPTH, END_WIDTH
 
 
 cdef double monotonic() noexcept nogil:
@@ -582,10 +583,10 @@ cdef class Core:
             self.tick(self.states, self.transitions, self.depth)
         PyErr_CheckSignals()
         if monotonic() > self.deadline:
-            return 3
+            return END_TIME
         if self.known.bytes + self.frame_capacity * sizeof(Frame) > self.max_memory:
-            return 2
-        return 0
+            return END_MEMORY
+        return END_COMPLETE
 
     def search(self, *, bint reduce, bint resume, uint64_t max_states, uint64_t max_memory, double seconds,
                terminal_sink=None, tick=None):
@@ -713,7 +714,7 @@ cdef class Core:
                 if not self.again_at:
                     self.again_at = 2 * self.transitions + 1000
                 elif self.transitions >= self.again_at:
-                    return 4
+                    return END_RESTART
             ticks += 1
             if ticks >= 65536:
                 ticks = 0
@@ -765,8 +766,8 @@ cdef class Core:
                 self.pop()
             elif self.frames[self.depth].stored:
                 if self.states >= self.max_states:
-                    return 1
-        return 4 if reduce and self.withdrawn else 0
+                    return END_STATES
+        return END_RESTART if reduce and self.withdrawn else END_COMPLETE
 
     cdef int widen(self) except -1 nogil:
         """Expand the state of the top frame, so far expanded for one task only, fully after all."""

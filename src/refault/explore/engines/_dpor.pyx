@@ -35,11 +35,10 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from refault.explore.engines._core cimport (
-    BLOCKED, MISSING, NODE_CHOOSE, NODE_FAIL, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, STEP_OK,
+    BLOCKED, END_COMPLETE, END_DEPTH, END_RESTART, END_STATES, END_TIME, END_WIDTH, MISSING,
+    NODE_CHOOSE, NODE_FAIL, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, STEP_OK,
     Core, Entry, Node, monotonic,
 )
-
-from refault.explore.engines._core import COMPLETE, LIMIT_DEPTH, LIMIT_STATES, LIMIT_TIME
 
 cdef enum:
     NONE = -1
@@ -810,7 +809,7 @@ cdef class Dpor:
         if self.tick is not None:
             self.tick(self.traces, self.steps, self.nevent)
         PyErr_CheckSignals()
-        return 3 if monotonic() > self.deadline else 0
+        return END_TIME if monotonic() > self.deadline else END_COMPLETE
 
     cdef int explore(self) except -1 nogil:
         cdef int t, code, finding
@@ -824,12 +823,12 @@ cdef class Dpor:
             if self.core.nodes[self.core.loc[t]].cell == NODE_FAIL:
                 self.core.fail = self.core.nodes[self.core.loc[t]].arg
                 self.report(self.core.fail, NONE)
-                return 0
+                return END_COMPLETE
         self.tree[0] = self.new_branch(NULL)
         self.asleep[0] = 0
         if self.invariants() >= 0:
             self.report(self.invariants(), NONE)
-            return 0
+            return END_COMPLETE
         watched = self.core.nwatched
         while True:
             node = self.tree[self.nevent]
@@ -846,22 +845,22 @@ cdef class Dpor:
             branch = self.branches[node].child
             if branch == NONE:
                 if self.nevent == 0:
-                    return 0
+                    return END_COMPLETE
                 self.leave()
                 fresh = False
                 continue
             if self.nevent >= self.max_depth:
-                return 6
+                return END_DEPTH
             code = self.advance(branch)
             if self.wide:
-                return 7
+                return END_WIDTH
             ticks += 1
             if ticks % 16384 == 0:
                 finding = self.bounds()
                 if finding:
                     return finding
             if self.traces >= self.max_traces:
-                return 1
+                return END_STATES
             if code == STEP_BLOCKED:
                 with gil:
                     raise AssertionError("a step of a wakeup sequence is blocked")
@@ -871,7 +870,7 @@ cdef class Dpor:
             elif self.core.ninvariant:
                 finding = self.invariants()
                 if self.core.nwatched != watched:
-                    return 4
+                    return END_RESTART
                 if finding >= 0:
                     self.condemn(finding)
 

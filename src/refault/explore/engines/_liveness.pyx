@@ -21,11 +21,10 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 
 from refault.explore.engines._core cimport (
+    END_COMPLETE, END_MEMORY, END_STATES, END_TIME,
     NODE_DONE, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, Core, monotonic,
     refault_words,
 )
-
-from refault.explore.engines._core import COMPLETE, LIMIT_MEMORY, LIMIT_STATES, LIMIT_TIME
 
 
 cdef struct Edge:
@@ -111,7 +110,7 @@ cdef class Graph:
             raise MemoryError
         with nogil:
             code = self.visit_all()
-        if code == COMPLETE:
+        if code == END_COMPLETE:
             self.sort_edges()
         return code
 
@@ -213,11 +212,11 @@ cdef class Graph:
     cdef int bounds(self) except -1 with gil:
         PyErr_CheckSignals()
         if monotonic() > self.deadline:
-            return 3
+            return END_TIME
         if (self.mask * 12 + <uint64_t> self.state_capacity * (sizeof(State) + 32)
                 + <uint64_t> self.edge_capacity * sizeof(Edge)) > self.max_memory:
-            return 2
-        return 1 if self.nstate > self.max_states else 0
+            return END_MEMORY
+        return END_STATES if self.nstate > self.max_states else END_COMPLETE
 
     cdef int visit_all(self) except -1 nogil:
         cdef uint64_t fp = self.core.reset()

@@ -57,17 +57,17 @@ class Outcome(NamedTuple):
     code: int
     found: dict[str, tuple[Finding, Path]]
     counts: dict[str, int]
-    states: int
-    transitions: int
-    terminals: int
-    traces: int
-    depth: int
-    restarts: int
     reduction: str
     local_states: int
     misses: int
     final: frozenset[Any]
     reached: frozenset[str]
+    states: int = 0
+    transitions: int = 0
+    terminals: int = 0
+    traces: int = 0
+    depth: int = 0
+    restarts: int = 0
     numbers: frozenset[int] | None = None
     minimal: frozenset[str] = frozenset()
 
@@ -100,6 +100,27 @@ class Exploration:
     def named(self, path: Iterable[tuple[int, int]]) -> list[tuple[str, int]]:
         """A path with the tasks' names."""
         return [(self.program.tasks[t].name, c) for t, c in path]
+
+    def outcome(
+        self,
+        engine: str,
+        code: int,
+        paths: Mapping[int, Path],
+        counts: Mapping[int, int],
+        reduction: str,
+    ) -> Outcome:
+        """What came of a search by ``engine`` that found ``paths``, but for its totals."""
+        return Outcome(
+            engine=engine,
+            code=code,
+            found=self.found(paths),
+            counts=self.counts(counts),
+            reduction=reduction,
+            local_states=len(self.tables.nodes),
+            misses=self.tables.core.misses,
+            final=frozenset(self.final),
+            reached=frozenset(self.program.reached),
+        )
 
     def found(self, paths: Mapping[int, Path]) -> dict[str, tuple[Finding, Path]]:
         """For each kind of finding the shortest of the paths known to it."""

@@ -144,6 +144,7 @@ def race(exploration: Exploration, limits: Limits, options: Options) -> Outcome:
         if code == _core.LIMIT_TIME and left > 0:
             outcome = _race(exploration, limits, options, states, left)
             if outcome is not None:
+                states.close(outcome.code)
                 return outcome
             code = states.code
     except KeyboardInterrupt:

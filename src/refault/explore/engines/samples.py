@@ -27,20 +27,14 @@ def search_samples(exploration: Exploration, seconds: float, options: Options) -
         code = _core.INTERRUPTED
     finally:
         tables.deadline = math.inf
-    return Outcome(
-        engine=SAMPLES,
-        code=code,
-        found=exploration.found(sampler.paths),
-        counts=exploration.counts(sampler.counts),
-        states=0,
+    return exploration.outcome(
+        SAMPLES,
+        code,
+        sampler.paths,
+        sampler.counts,
+        "random schedules",
+    )._replace(
         transitions=sampler.steps,
-        terminals=0,
         traces=sampler.runs,
         depth=max(map(len, sampler.paths.values()), default=0),
-        restarts=0,
-        reduction="random schedules",
-        local_states=len(tables.nodes),
-        misses=tables.core.misses,
-        final=frozenset(),
-        reached=frozenset(exploration.program.reached),
     )

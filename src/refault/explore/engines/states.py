@@ -167,21 +167,17 @@ class StateSearch:
     def outcome(self, code: int) -> Outcome:
         """What came of it."""
         core = self._ex.tables.core
-        return Outcome(
-            engine=STATES,
-            code=code,
-            found=self._ex.found(core.paths),
-            counts=self._ex.counts(core.counts),
+        return self._ex.outcome(
+            STATES,
+            code,
+            core.paths,
+            core.counts,
+            self._reduction(),
+        )._replace(
             states=core.states,
             transitions=core.transitions,
             terminals=core.terminals,
-            traces=0,
             depth=core.deepest,
             restarts=self.restarts,
-            reduction=self._reduction(),
-            local_states=len(self._ex.tables.nodes),
-            misses=core.misses,
-            final=frozenset(self._ex.final),
-            reached=frozenset(self._ex.program.reached),
             numbers=frozenset(core.counts),
         )

@@ -27,41 +27,40 @@ def search_traces(
     tables = exploration.tables
     if len(exploration.program.tasks) > MAX_TASKS:
         raise UserError(f"traces are searched of at most {MAX_TASKS} tasks", "use --engine states")
+    exploration.final.clear()
     tables.deadline = clock.monotonic() + seconds
-    restarts = -1
-    code = _core.RESTART
+    dpor = Dpor(tables.core, MAX_DEPTH)
+    restarts = 0
+
+    def run() -> int:
+        return dpor.run(
+            max_traces=limits.max_states,
+            seconds=max(0.0, tables.deadline - clock.monotonic()),
+            terminal_sink=exploration.keep if options.keep_final else None,
+            tick=options.progress,
+        )
+
     try:
-        while code == _core.RESTART:
+        while (code := run()) == _core.RESTART:
             restarts += 1
             exploration.final.clear()
             dpor = Dpor(tables.core, MAX_DEPTH)
-            code = dpor.run(
-                max_traces=limits.max_states,
-                seconds=max(0.0, tables.deadline - clock.monotonic()),
-                terminal_sink=exploration.keep if options.keep_final else None,
-                tick=options.progress,
-            )
     except OutOfTime:
         code = _core.LIMIT_TIME
     except KeyboardInterrupt:
         code = _core.INTERRUPTED
     finally:
         tables.deadline = math.inf
-    return Outcome(
-        engine=TRACES,
-        code=code,
-        found=exploration.found(dpor.paths),
-        counts=exploration.counts(dpor.counts),
-        states=0,
+    return exploration.outcome(
+        TRACES,
+        code,
+        dpor.paths,
+        dpor.counts,
+        "optimal DPOR",
+    )._replace(
         transitions=dpor.steps,
-        terminals=0,
         traces=dpor.traces,
         depth=dpor.deepest,
         restarts=restarts,
-        reduction="optimal DPOR",
-        local_states=len(tables.nodes),
-        misses=tables.core.misses,
-        final=frozenset(exploration.final),
-        reached=frozenset(exploration.program.reached),
         numbers=frozenset(dpor.counts),
     )
