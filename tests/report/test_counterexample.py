@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.report.traces import LOST, SEED_004
+from tests.report.traces import DRAWING, LOST
 
 from refault.explore.errors import UserError
 from refault.explore.verdict import Evidence
@@ -37,7 +37,7 @@ def example(variant: str = "") -> Counterexample:
         variant=variant,
         expected="lost wakeup",
         finding=LOST,
-        trace=SEED_004,
+        trace=DRAWING,
         evidence=EVIDENCE,
     )
 
@@ -83,7 +83,7 @@ def test_it_is_plain_json_with_an_event_a_line(tmp_path: Path) -> None:
     text = example().save(tmp_path).read_text()
     assert msgspec.json.decode(text)["scenario"] == "resolved-before-enqueue"
     assert max(map(len, text.splitlines())) < 900, "mail servers break longer lines"
-    assert text.count("\n") > len(SEED_004.events)
+    assert text.count("\n") > len(DRAWING.events)
 
 
 def saved(tmp_path: Path) -> str:

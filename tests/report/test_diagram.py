@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.report.golden import assert_golden
-from tests.report.traces import SEED_004, random_traces, trace
+from tests.report.traces import DRAWING, random_traces, trace
 
 from refault.explore.trace import Finding, Trace
 from refault.report import diagram
@@ -18,15 +18,15 @@ def body(script: str, **options: int) -> list[str]:
 
 
 def test_the_drawing_of_the_mail_is_recognised_at_once() -> None:
-    assert_golden("uffd-wake", diagram(SEED_004))
+    assert_golden("uffd-wake", diagram(DRAWING))
 
 
 def test_it_can_be_pasted_into_a_c_comment() -> None:
-    assert_golden("uffd-wake-comment", diagram(SEED_004, prefix=" * ", width=64))
+    assert_golden("uffd-wake-comment", diagram(DRAWING, prefix=" * ", width=64))
 
 
 def test_it_can_be_quoted_in_a_mail_with_narrow_columns() -> None:
-    assert_golden("uffd-wake-quoted", diagram(SEED_004, prefix="> ", width=50))
+    assert_golden("uffd-wake-quoted", diagram(DRAWING, prefix="> ", width=50))
 
 
 def test_columns_are_headed_by_cpu_and_task_over_dashes() -> None:
@@ -253,7 +253,7 @@ def test_any_trace_fits(found: Trace, width: int, prefix: str) -> None:
 
 @pytest.mark.parametrize("width", [40, 50, 76, 120])
 def test_where_a_row_begins_tells_whose_it_is(width: int) -> None:
-    rows = diagram(SEED_004, width=width).splitlines()
+    rows = diagram(DRAWING, width=width).splitlines()
     edge = rows[0].index("cpu1")
     begins = {row.split("(")[0].strip(): len(row) - len(row.lstrip()) for row in rows[2:]}
     assert begins["handle_userfault"] < edge / 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.report.golden import assert_golden
-from tests.report.traces import LOST, SEED_004
+from tests.report.traces import DRAWING, LOST
 
 from refault.explore.trace import Finding
 from refault.report import diagnosis, mail
@@ -11,17 +11,17 @@ from refault.report.mail import replay_command
 
 
 def test_drawing_diagnosis_and_replay_line_make_a_mail() -> None:
-    assert_golden("mail", mail(SEED_004, replay=".refault/resolved-before-enqueue.json"))
+    assert_golden("mail", mail(DRAWING, replay=".refault/resolved-before-enqueue.json"))
 
 
 def test_a_quoted_mail_is_quoted_throughout() -> None:
-    quoted = mail(SEED_004, replay=".refault/x.json", prefix="> ")
+    quoted = mail(DRAWING, replay=".refault/x.json", prefix="> ")
     assert all(line.startswith(">") for line in quoted.splitlines())
     assert all(len(line) <= 76 for line in quoted.splitlines())
 
 
 def test_without_a_file_there_is_nothing_to_replay() -> None:
-    assert "refault replay" not in mail(SEED_004)
+    assert "refault replay" not in mail(DRAWING)
 
 
 def test_the_diagnosis_is_wrapped_and_indented() -> None:

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.report.golden import assert_golden
-from tests.report.traces import SEED_004, explained_traces, trace
+from tests.report.traces import DRAWING, explained_traces, trace
 
 from refault.explore.trace import Missed, Order, Trace
 from refault.report import diagram
@@ -39,7 +39,7 @@ def body(found: Trace, **options: int) -> list[str]:
 
 def step_of(name: str, cell: str, times: int = 1) -> int:
     """The step of the drawing of the mail that does ``name`` on ``cell`` for the n-th time."""
-    steps = [e.step for e in SEED_004.events if (e.name, e.cell) == (name, cell)]
+    steps = [e.step for e in DRAWING.events if (e.name, e.cell) == (name, cell)]
     return steps[times - 1]
 
 
@@ -49,7 +49,7 @@ def explained_seed() -> Trace:
     missing, filled = step_of("read", "pte", 2), step_of("write", "pte", 1)
     clear, peek, put = step_of("write", "pte", 3), step_of("read", "pte", 4), step_of(*WRITE, 4)
     return explain(
-        SEED_004,
+        DRAWING,
         order((missing, "worker"), (filled, "monitor"), "pte"),
         order((look, "monitor"), (enqueue, "worker"), QUEUE),
         order((clear, "monitor"), (peek, "worker"), "pte"),

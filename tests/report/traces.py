@@ -113,7 +113,7 @@ def _event(step: int, task: str, sign: str, depth: int, rest: str) -> Event:
     return Event(step, task, KINDS[sign], depth, rest)  # type: ignore[arg-type]
 
 
-SEED_004 = trace(
+DRAWING = trace(
     """
     worker + write to page 0
     worker + ~exc_page_fault
