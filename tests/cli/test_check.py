@@ -35,6 +35,18 @@ def test_a_variant_without_an_expectation_should_hold(refault: Run) -> None:
     assert result.stdout.rstrip().endswith("abba with more locks  (expected holds)")
 
 
+def test_of_another_version_nothing_is_expected(refault: Run) -> None:
+    result = refault("check", "abba", "--kernel", "5.9")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[1].startswith("deadlock  ")
+    assert "expected" not in result.stdout
+
+
+def test_options_that_choose_a_variant_add_up(refault: Run) -> None:
+    result = refault("check", "abba", "--kernel", "5.9", "--on", "csky", "--with", "order")
+    assert result.stdout.rstrip().endswith("abba 5.9, on csky, with order")
+
+
 def test_a_variant_alone_chooses_the_scenarios_that_state_it(refault: Run) -> None:
     result = refault("check", "--variant", "with order")
     assert result.exit_code == 0

@@ -20,7 +20,8 @@ from .options import (
     limit_options,
     limits,
     plain_option,
-    variant_option,
+    variant,
+    variant_options,
 )
 from .progress import Progress
 from .select import Job, select
@@ -28,7 +29,7 @@ from .select import Job, select
 
 @click.command("check")
 @click.argument("names", nargs=-1, metavar="[ID | FILE.py[::NAME]]...")
-@variant_option
+@variant_options
 @limit_options
 @keep_options
 @json_option
@@ -40,7 +41,7 @@ def command(ctx: click.Context, /, names: tuple[str, ...], **options: Any) -> No
     Without arguments the whole catalogue is checked, each scenario in all variants that it states
     expectations for. An ID may be a pattern. FILE.py is a file of your own, NAME a scenario in it.
     """
-    jobs = select(names, options["variant"])
+    jobs = select(names, variant(options))
     session = Session(as_json=options["as_json"], plain=options["plain"], keep=options["keep"])
     ctx.exit(session.run(jobs, limits(options)))
 

@@ -14,14 +14,14 @@ from refault.report.mutants import HEADING, line, row, summary
 
 from .checking import blamed_on_story
 from .exits import EXPECTED, INCONCLUSIVE, UNEXPECTED
-from .options import json_option, plain_option, variant_option
+from .options import json_option, plain_option, variant, variant_options
 from .progress import Progress
 from .select import select_one
 
 
 @click.command("mutate")
 @click.argument("name", metavar="ID | FILE.py::NAME")
-@variant_option
+@variant_options
 @click.option(
     "--time",
     type=click.FloatRange(min=0, min_open=True),
@@ -47,7 +47,7 @@ def command(ctx: click.Context, /, name: str, **options: Any) -> None:
     The exit code is 0 if all were killed, 1 if some survived, 2 for bad input, 3 if none survived
     but some met a bound, or after Ctrl-C.
     """
-    job = select_one(name, options["variant"])
+    job = select_one(name, variant(options))
     progress = Progress(plain=options["plain"])
     progress.begin(name)
     try:

@@ -88,11 +88,48 @@ def keep_options(command: F) -> F:
     )(command)
 
 
-variant_option = click.option(
-    "--variant",
-    metavar="VARIANT",
-    help="Patches on the base model, such as 'with NAME, without NAME'.",
-)
+def variant_options(command: F) -> F:
+    """Add what chooses a variant; ``variant`` puts the options together."""
+    for option in (
+        click.option(
+            "--without",
+            multiple=True,
+            metavar="NAME",
+            help="Revert a patch; may be given several times.",
+        ),
+        click.option(
+            "--with",
+            "with_",
+            multiple=True,
+            metavar="NAME",
+            help="Apply a patch; may be given several times.",
+        ),
+        click.option("--on", metavar="ARCH", help="Another architecture than x86."),
+        click.option(
+            "--kernel", metavar="VERSION", help="Another version of Linux than 6.18, such as 5.9."
+        ),
+        click.option(
+            "--variant",
+            metavar="VARIANT",
+            help="All of these in one: '5.9, on arm64, with NAME, without NAME'.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def variant(options: dict[str, Any]) -> str | None:
+    """Return the variant that the options name, None if they name none."""
+    parts = [
+        *([options["variant"]] if options["variant"] is not None else []),
+        *([options["kernel"]] if options["kernel"] is not None else []),
+        *([f"on {options['on']}"] if options["on"] is not None else []),
+        *(f"with {name}" for name in options["with_"]),
+        *(f"without {name}" for name in options["without"]),
+    ]
+    return ", ".join(parts) if parts else None
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 plain_option = click.option("--plain", is_flag=True, help="Never show progress.")
 

@@ -20,7 +20,8 @@ from .options import (
     limits,
     plain_option,
     text_options,
-    variant_option,
+    variant,
+    variant_options,
 )
 from .progress import Progress
 from .select import select_one
@@ -28,7 +29,7 @@ from .select import select_one
 
 @click.command("show")
 @click.argument("name", metavar="ID | FILE.py::NAME")
-@variant_option
+@variant_options
 @text_options
 @limit_options
 @keep_options
@@ -37,7 +38,7 @@ from .select import select_one
 @click.pass_context
 def command(ctx: click.Context, /, name: str, **options: Any) -> None:
     """Check one scenario and show its story and diagram."""
-    job = select_one(name, options["variant"])
+    job = select_one(name, variant(options))
     progress = Progress(plain=options["plain"])
     progress.begin(name)
     outcome = settle(job, limits(options), progress, options["keep"])

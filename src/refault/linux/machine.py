@@ -25,7 +25,8 @@ class Kernel:
     """The kernel of a scenario: what it has, and the threads that run on it.
 
     ``patched`` maps names of modelled functions to what runs in their place; no names mean
-    the base, Linux 6.18. ``frames_per_cpu`` is how many pages each CPU can allocate.
+    the base, Linux 6.18; ``asked`` are the functions that have been looked up so far. ``arch`` is
+    the architecture, ``frames_per_cpu`` how many pages each CPU can allocate.
     """
 
     def __init__(
@@ -33,10 +34,13 @@ class Kernel:
         program: Program,
         patched: Mapping[str, Callable[..., Any]] | None = None,
         *,
+        arch: str = "x86",
         frames_per_cpu: int = 3,
     ) -> None:
         self.program = program
         self.patched = dict(patched or {})
+        self.asked: set[str] = set()
+        self.arch = arch
         self.frames_per_cpu = frames_per_cpu
         self.tasks: dict[str, Task] = {}
         self.frames: dict[int, Frame] = {}

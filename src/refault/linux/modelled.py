@@ -85,7 +85,9 @@ def kernel_function(
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            chosen = current_kernel().patched.get(name, function)
+            kernel = current_kernel()
+            kernel.asked.add(name)
+            chosen = kernel.patched.get(name, function)
             return cast("R", chosen(*args, **kwargs))
 
         return traced(name=_line(label or name, quiet))(call)

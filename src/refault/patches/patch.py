@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["fix", "later fix", "proposal"]
@@ -17,7 +17,12 @@ class Patch:
 
     ``replaces`` maps kernel functions to what runs in their place: for a fix the code as it was
     without it, else the code as it is with the patch. ``since`` is the first version that has it,
-    ``commit`` its id in Linus's tree; both are empty for a proposal.
+    ``commit`` its id in Linus's tree; both are empty for a proposal. ``stable`` maps releases to
+    their first stable release with a backport, such as ``{"6.1": "6.1.30"}``.
+
+    ``over`` names patches that touch functions of ``replaces`` too and whose replacement this one
+    stands in for: the code is right with both. Two patches of one function of which neither is
+    over the other cannot be together.
     """
 
     name: str
@@ -27,6 +32,8 @@ class Patch:
     replaces: Mapping[str, Callable[..., Any]]
     commit: str = ""
     since: str = ""
+    stable: Mapping[str, str] = field(default_factory=dict)
+    over: tuple[str, ...] = ()
 
     @property
     def in_base(self) -> bool:

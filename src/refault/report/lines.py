@@ -19,7 +19,8 @@ class Row(Struct, frozen=True):
     """The outcome of one check, as ``refault check --json`` gives it.
 
     ``switches`` and ``steps`` are those of the counterexample with the fewest, null where there is
-    none. A scenario that cannot be checked has the verdict ``error``.
+    none. ``expected`` is empty where nothing is expected of the variant: then ``ok`` is whether it
+    holds. A scenario that cannot be checked has the verdict ``error``.
     """
 
     scenario: str
@@ -41,7 +42,7 @@ def name(scenario: str, variant: str) -> str:
 
 def line(row: Row, remark: str = "") -> str:
     """Return the line of one check; ``remark`` says why the search is not complete."""
-    objection = "" if row.ok else f"expected {row.expected}"
+    objection = "" if row.ok or not row.expected else f"expected {row.expected}"
     text = (
         f"{_verdict(row):<27} {row.states:>8} {row.transitions:>11} {row.seconds:>6.2f}"
         f"  {name(row.scenario, row.variant)}"
@@ -51,6 +52,6 @@ def line(row: Row, remark: str = "") -> str:
 
 
 def _verdict(row: Row) -> str:
-    if row.verdict in ("inconclusive", "error"):
+    if row.verdict in ("inconclusive", "error") or not row.expected:
         return row.verdict
     return f"{row.verdict}, {'as expected' if row.ok else 'NOT as expected'}"

@@ -36,6 +36,8 @@ def verdict_text(verdict: Verdict, *, ok: bool, expected: str) -> str:
     """Return the verdict as a sentence: what came out, and whether that was expected."""
     if verdict.kind == "inconclusive":
         return f"inconclusive: {verdict.reason}"
+    if not expected:
+        return str(verdict)
     return f"{verdict}, " + ("as expected" if ok else f"NOT as expected (expected {expected})")
 
 

@@ -1,1 +1,4 @@
 """``arch/``."""
+
+ARCHITECTURES = ("x86",)
+"""The architectures whose fault entry is modelled."""
