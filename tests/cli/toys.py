@@ -28,8 +28,10 @@ Run = Callable[..., Result]
 class Toy(Scenario):
     """A scenario that tells its story to a bare program; ``with order`` mends it."""
 
-    def build(self, variant: str = "") -> Callable[[Program], None]:
-        """Return the story itself."""
+    def build(
+        self, variant: str = "", made: Callable[[Any], object] | None = None
+    ) -> Callable[[Program], None]:
+        """Return the story itself; it makes no kernel."""
         story: Any = self.story
 
         def build(program: Program) -> None:

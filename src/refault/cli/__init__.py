@@ -12,8 +12,10 @@ from refault import __version__
 from .group import LazyGroup
 
 COMMANDS = {
+    "bisect": "Name the patch at which a verdict changes from one version to the next.",
     "check": "Explore every interleaving of scenarios.",
     "list": "List the catalogue with its expected verdicts.",
+    "matrix": "Print the verdict of each scenario in each version of Linux.",
     "mutate": "Drop one synchronisation at a time, and list what makes no difference.",
     "replay": "Run a kept counterexample through the model again.",
     "show": "Check one scenario and show its story and diagram.",

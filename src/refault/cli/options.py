@@ -88,8 +88,8 @@ def keep_options(command: F) -> F:
     )(command)
 
 
-def variant_options(command: F) -> F:
-    """Add what chooses a variant; ``variant`` puts the options together."""
+def patch_options(command: F) -> F:
+    """Add patches by name; ``changes`` reads them."""
     for option in (
         click.option(
             "--without",
@@ -104,6 +104,20 @@ def variant_options(command: F) -> F:
             metavar="NAME",
             help="Apply a patch; may be given several times.",
         ),
+    ):
+        command = option(command)
+    return command
+
+
+def changes(options: dict[str, Any]) -> dict[str, bool]:
+    """Return the names of patches, and whether they are to be there."""
+    return dict.fromkeys(options["with_"], True) | dict.fromkeys(options["without"], False)
+
+
+def variant_options(command: F) -> F:
+    """Add what chooses a variant; ``variant`` puts the options together."""
+    command = patch_options(command)
+    for option in (
         click.option("--on", metavar="ARCH", help="Another architecture than x86."),
         click.option(
             "--kernel", metavar="VERSION", help="Another version of Linux than 6.18, such as 5.9."
@@ -124,8 +138,7 @@ def variant(options: dict[str, Any]) -> str | None:
         *([options["variant"]] if options["variant"] is not None else []),
         *([options["kernel"]] if options["kernel"] is not None else []),
         *([f"on {options['on']}"] if options["on"] is not None else []),
-        *(f"with {name}" for name in options["with_"]),
-        *(f"without {name}" for name in options["without"]),
+        *(f"{'with' if present else 'without'} {n}" for n, present in changes(options).items()),
     ]
     return ", ".join(parts) if parts else None
 

@@ -72,12 +72,19 @@ class Scenario:
         found = " + ".join(sorted(verdict.kinds)) or verdict.kind
         return found == (self.expected(variant) or "holds")
 
-    def build(self, variant: str = "") -> Callable[[Program], None]:
-        """The function that builds the story's program for a variant."""
+    def build(
+        self, variant: str = "", made: Callable[[Kernel], object] | None = None
+    ) -> Callable[[Program], None]:
+        """The function that builds the story's program for a variant.
+
+        ``made`` is given each kernel that it makes: a search makes several, of one kind.
+        """
         patches = resolve(variant)
 
         def build(program: Program) -> None:
             kernel = Kernel(program, patches, arch=patches.arch)
+            if made is not None:
+                made(kernel)
             try:
                 self.story(kernel)
             except SystemExit as error:
@@ -96,10 +103,12 @@ class Scenario:
         lines = [frame.lineno for frame in frames if frame.filename == self.file]
         return f"{shown(self.file)}:{lines[-1] if lines else self.line}"
 
-    def check(self, variant: str = "", **limits: Any) -> Verdict:
+    def check(
+        self, variant: str = "", *, made: Callable[[Kernel], object] | None = None, **limits: Any
+    ) -> Verdict:
         """Explore every interleaving; ``limits`` as for ``refault.explore.check``."""
         about = f"{self.id}{f' [{variant}]' if variant else ''}"
-        verdict = check(self.build(variant), about=about, **limits)
+        verdict = check(self.build(variant, made), about=about, **limits)
         verdict.about = about
         return verdict
 
