@@ -19,11 +19,6 @@ def test_verdict(scenario: Scenario, variant: str) -> None:
     )
 
 
-def test_the_claims_of_the_thread_are_all_settled() -> None:
-    claims = {claim for s in all_scenarios() for claim in s.claims}
-    assert {str(number) for number in range(50, 58)} <= claims
-
-
 def test_each_scenario_tells_its_claim_and_its_source() -> None:
     for scenario in all_scenarios():
         assert scenario.doc.endswith(".")

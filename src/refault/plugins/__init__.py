@@ -4,7 +4,8 @@ A plug-in is a package with an entry point in the group ``refault``, naming a mo
 some of these hooks with ``@refault.plugins.hookimpl``:
 
 * ``refault_scenarios()`` returns modules (or ``Scenario`` objects) of the catalogue;
-* ``refault_patches()`` returns patches of the model.
+* ``refault_patches()`` returns patches of the model;
+* ``refault_claims()`` returns claims that scenarios settle.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pluggy
 hookspec = pluggy.HookspecMarker("refault")
 hookimpl = pluggy.HookimplMarker("refault")
 
-OWN = ("refault.patches.own", "refault.scenarios.own")
+OWN = ("refault.patches.own", "refault.scenarios.own", "refault.scenarios.claims.own")
 
 
 class Hooks:
@@ -32,6 +33,11 @@ class Hooks:
     @hookspec
     def refault_patches(self) -> list[Any]:
         """Patches of the model."""
+        raise NotImplementedError
+
+    @hookspec
+    def refault_claims(self) -> list[Any]:
+        """Claims (``refault.scenarios.claims.Claim``), each with the scenarios that settle it."""
         raise NotImplementedError
 
 

@@ -1,0 +1,16 @@
+"""Our own claims, through the door that third parties use."""
+
+from __future__ import annotations
+
+from refault.plugins import hookimpl
+
+from . import userfaultfd_wake
+from .claim import Claim
+
+MODULES = (userfaultfd_wake,)
+
+
+@hookimpl
+def refault_claims() -> list[Claim]:
+    """Return the claims of our modules, one thread after the other."""
+    return [claim for module in MODULES for claim in module.CLAIMS]
