@@ -4,13 +4,14 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 FOLDER = "src/refault/explore/engines"
-ENGINES = ("_core", "_shortest", "_dpor", "_liveness", "_sample")
+ENGINES = ("_behaviour", "_core", "_shortest", "_dpor", "_liveness", "_sample")
+SHARED = ("_core.h", "_fingerprints.h", "_behaviour.pxd", "_core.pxd")
 
 extensions = [
     Extension(
         f"refault.explore.engines.{name}",
         [f"{FOLDER}/{name}.pyx"],
-        depends=[f"{FOLDER}/_core.h", f"{FOLDER}/_fingerprints.h", f"{FOLDER}/_core.pxd"],
+        depends=[f"{FOLDER}/{file}" for file in SHARED],
         include_dirs=[FOLDER],
         extra_compile_args=["-O3"],
     )

@@ -3,6 +3,8 @@
 cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
 
+from refault.explore.engines._behaviour cimport Behaviour, Entry, Node, Probe
+
 cdef extern from "_core.h":
     void refault_prefetch(const void *p) noexcept nogil
     uint64_t refault_mix(uint64_t x) noexcept nogil
@@ -39,13 +41,6 @@ cdef extern from "_fingerprints.h":
 
 
 cdef enum:
-    MISSING = -1
-    BLOCKED = -2
-
-    NODE_DONE = -1
-    NODE_CHOOSE = -2
-    NODE_FAIL = -3
-
     # How a search ends.
     END_COMPLETE = 0
     END_STATES = 1
@@ -71,22 +66,6 @@ cdef enum:
     TARGETS = 1024
 
 
-cdef struct Entry:
-    int32_t newv      # new value of the cell, MISSING or BLOCKED
-    int32_t next      # next node, or ~node where that node continues the atomic block
-    uint64_t delta    # change of the fingerprint
-
-
-cdef struct Node:
-    Entry *entries
-    int32_t size      # allocated entries
-    int32_t cell      # cell index, or NODE_*
-    int32_t task
-    int32_t arg       # NODE_CHOOSE: number of options; NODE_FAIL: finding
-    int32_t solo      # this operation commutes with all that other tasks may do meanwhile
-    int32_t reads     # this operation never changes its cell
-
-
 cdef struct Undo:
     int32_t slot      # cell index, or ~task
     int32_t old
@@ -107,12 +86,6 @@ cdef struct Frame:
     uint8_t entered   # how it is expanded has been decided
 
 
-cdef struct Probe:
-    int32_t *children # per value: node >= 0, finding as -(f + 3), nothing found -2, MISSING
-    int32_t size
-    int32_t slot      # cell index, or ~task
-
-
 cdef double monotonic() noexcept nogil
 
 
@@ -120,15 +93,12 @@ cdef double monotonic() noexcept nogil
 cdef class Core:
     cdef readonly int ncell, ntask
     cdef object filler
-    cdef Node *nodes
-    cdef readonly int nnode
-    cdef int node_capacity
+    cdef readonly Behaviour tables
+    cdef Node *nodes                   # those of the tables, as are the next two
+    cdef Probe *probes
+    cdef uint8_t *watched
     cdef int32_t *val
     cdef int32_t *loc
-    cdef int32_t *root
-    cdef uint64_t root_fp
-    cdef uint8_t *watched
-    cdef readonly int nwatched
     cdef Undo *undo
     cdef int64_t nundo, undo_capacity
     cdef Frame *frames
@@ -140,11 +110,6 @@ cdef class Core:
     cdef readonly uint64_t transitions, terminals
     cdef readonly int64_t deepest
     cdef readonly uint64_t misses
-    cdef Probe *probes
-    cdef int nprobe, probe_capacity
-    cdef int32_t *invariants
-    cdef int ninvariant
-    cdef int32_t terminal_probe
     cdef int32_t miss_node, miss_value, fail
     cdef bint touched
     cdef readonly dict counts          # finding -> how often
@@ -155,19 +120,13 @@ cdef class Core:
     cdef uint64_t max_states, max_memory
     cdef double deadline
     cdef object tick
-    cdef readonly bint withdrawn
     cdef uint64_t again_at             # restart after so many transitions; 0: not at all
-    cdef int words                     # of a bit mask over signatures; 0: no futures
-    cdef int nfuture                   # local states that have one
-    cdef int32_t *signature
-    cdef uint64_t *future
-    cdef uint64_t *conflicts
     cdef uint64_t *against             # scratch: what the step being looked at conflicts with
 
-    cdef Entry *entry(self, int node, int value) except NULL
     cdef uint64_t reset(self) noexcept nogil
     cdef int step(self, int t, int choice, uint64_t *fp, bint *solo) except -1 nogil
     cdef int fill(self) except -1 with gil
+    cdef int fill_probe(self, int probe, int value) except -1 with gil
     cdef int ask(self, int probe) except -100 nogil
     cdef int push(self, uint64_t fp, int64_t undo, int task, int choice) except -1 nogil
     cdef bint store(self, Frame *f) except -1 nogil

@@ -1,10 +1,9 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The native core: searches over ints, knows neither cells nor tasks by name.
 
-A state is ``val`` (an interned value per cell) and ``loc`` (a behaviour-table node per task). A node
-names the cell that its task operates on next; its entry for the cell's present value gives the new
-value, the next node, and the change of the fingerprint. A *step* of a task follows entries until
-it reaches a node that does not continue an atomic block; a blocked entry on the way undoes it all.
+A state is ``val`` (an interned value per cell) and ``loc`` (a behaviour-table node per task, see
+``_behaviour``). A *step* of a task follows entries until it reaches a node that does not continue an
+atomic block; a blocked entry on the way undoes it all.
 
 The fingerprint of a state is the exclusive or of one key per slot (see ``keys``), so a step changes it
 by a constant that the entry holds: the fingerprint of a successor is known before the successor
@@ -20,6 +19,10 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
+from refault.explore.engines._behaviour cimport (
+    BLOCKED, MISSING, NODE_CHOOSE, NODE_DONE, NODE_FAIL, Behaviour, Entry, Node, Probe, known_child,
+    known_entry,
+)
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 COMPLETE, LIMIT_STATES, LIMIT_MEMORY = END_COMPLETE, END_STATES, END_MEMORY
@@ -35,194 +38,33 @@ cdef double monotonic() noexcept nogil:
 
 @cython.final
 cdef class Core:
-    """Tables and searches of one program with ``cells`` cells and ``tasks`` tasks."""
+    """One search at a time over ``tables``; ``filler`` fills them where they lack something."""
 
-    def __cinit__(self, int cells, int tasks, filler):
+    def __cinit__(self, Behaviour tables, filler):
+        cdef int cells = tables.ncell, tasks = tables.ntask
         self.ncell = cells
         self.ntask = tasks
         self.filler = filler
+        self.tables = tables
+        self.nodes = tables.nodes
+        self.probes = tables.probes
+        self.watched = tables.watched
         self.val = <int32_t *> calloc(cells + 1, sizeof(int32_t))
         self.loc = <int32_t *> calloc(tasks + 1, sizeof(int32_t))
-        self.root = <int32_t *> calloc(cells + tasks + 1, sizeof(int32_t))
-        self.watched = <uint8_t *> calloc(cells + 1, 1)
-        self.invariants = NULL
-        self.ninvariant = 0
-        self.terminal_probe = -1
         self.counts = {}
         self.paths = {}
         self.targets = {}
-        if not (self.val and self.loc and self.root and self.watched):
+        if not (self.val and self.loc):
             raise MemoryError
 
     def __dealloc__(self):
-        cdef int i
-        for i in range(self.nnode):
-            free(self.nodes[i].entries)
-        for i in range(self.nprobe):
-            free(self.probes[i].children)
-        free(self.nodes)
-        free(self.probes)
         free(self.val)
         free(self.loc)
-        free(self.root)
-        free(self.watched)
         free(self.undo)
         free(self.frames)
         refault_free(&self.known)
         free(self.stack.words)
-        free(self.invariants)
-        free(self.signature)
-        free(self.future)
-        free(self.conflicts)
         free(self.against)
-
-    # ---- tables, filled from Python ------------------------------------------------------------
-
-    def add_node(self, int task, int cell, int arg, bint reads):
-        """Add a node of ``task``; ``cell`` is a cell index or one of -1 done, -2 choose, -3 fail."""
-        cdef Node *n
-        if self.nnode == self.node_capacity:
-            self.node_capacity = max(256, 2 * self.node_capacity)
-            n = <Node *> realloc(self.nodes, self.node_capacity * sizeof(Node))
-            if n == NULL:
-                raise MemoryError
-            self.nodes = n
-        n = &self.nodes[self.nnode]
-        memset(n, 0, sizeof(Node))
-        n.task = task
-        n.cell = cell
-        n.arg = arg
-        n.reads = reads
-        n.solo = cell == NODE_CHOOSE
-        self.nnode += 1
-        return self.nnode - 1
-
-    def set_solo(self, int node, bint solo):
-        """Say whether the operation of ``node`` commutes with all that others may do meanwhile."""
-        self.nodes[node].solo = solo
-
-    def set_futures(self, int words, signature, bytes future, bytes conflicts):
-        """What each local state may still do, and what each signature conflicts with; see ``futures``.
-
-        Masks have ``words`` words. From the next search on they are asked where ``set_solo`` says no.
-        """
-        cdef int i
-        free(self.signature)
-        free(self.future)
-        free(self.conflicts)
-        free(self.against)
-        self.words = words
-        self.nfuture = len(signature)
-        self.signature = <int32_t *> malloc((self.nfuture + 1) * sizeof(int32_t))
-        self.future = <uint64_t *> malloc(len(future) + 8)
-        self.conflicts = <uint64_t *> malloc(len(conflicts) + 8)
-        self.against = <uint64_t *> malloc(words * 8)
-        if not (self.signature and self.future and self.conflicts and self.against):
-            raise MemoryError
-        for i in range(self.nfuture):
-            self.signature[i] = signature[i]
-        memcpy(self.future, <const char *> future, len(future))
-        memcpy(self.conflicts, <const char *> conflicts, len(conflicts))
-
-    def withdraw(self):
-        """An assumption behind a ``set_solo(node, True)`` broke: the running search must restart."""
-        self.withdrawn = True
-
-    cdef Entry *entry(self, int node, int value) except NULL:
-        cdef Node *n = &self.nodes[node]
-        cdef int size, i
-        cdef Entry *e
-        if value >= n.size:
-            size = max(4, n.size)
-            while size <= value:
-                size *= 2
-            e = <Entry *> realloc(n.entries, size * sizeof(Entry))
-            if e == NULL:
-                raise MemoryError
-            for i in range(n.size, size):
-                e[i].newv = MISSING
-            n.entries = e
-            n.size = size
-        return &n.entries[value]
-
-    def set_entry(self, int node, int value, int newv, int next, bint cont, uint64_t delta):
-        """Node ``node`` at ``value`` of its cell: the cell becomes ``newv``, the task goes to ``next``.
-
-        ``delta`` is the change that this makes to the fingerprint.
-        """
-        cdef Entry *e = self.entry(node, value)
-        e.newv = newv
-        e.next = ~next if cont else next
-        e.delta = delta
-
-    def set_blocked(self, int node, int value):
-        """Node ``node`` cannot operate while its cell has ``value``."""
-        self.entry(node, value).newv = BLOCKED
-
-    def set_root(self, values, locations, uint64_t fp):
-        """The initial state and its fingerprint."""
-        cdef int i
-        self.root_fp = fp
-        for i in range(self.ncell):
-            self.root[i] = values[i]
-        for i in range(self.ntask):
-            self.root[self.ncell + i] = locations[i]
-
-    def add_probe(self, int slot):
-        """Add a node of a predicate's decision tree that asks for ``slot`` (a cell, or ~task)."""
-        cdef Probe *p
-        if self.nprobe == self.probe_capacity:
-            self.probe_capacity = max(64, 2 * self.probe_capacity)
-            p = <Probe *> realloc(self.probes, self.probe_capacity * sizeof(Probe))
-            if p == NULL:
-                raise MemoryError
-            self.probes = p
-        p = &self.probes[self.nprobe]
-        p.children = NULL
-        p.size = 0
-        p.slot = slot
-        self.nprobe += 1
-        return self.nprobe - 1
-
-    def set_probe(self, int probe, int value, int child):
-        """The answer ``value`` leads to the probe ``child``, or to a leaf (see ``Probe``)."""
-        cdef Probe *p = &self.probes[probe]
-        cdef int size, i
-        cdef int32_t *c
-        if value >= p.size:
-            size = max(4, p.size)
-            while size <= value:
-                size *= 2
-            c = <int32_t *> realloc(p.children, size * sizeof(int32_t))
-            if c == NULL:
-                raise MemoryError
-            for i in range(p.size, size):
-                c[i] = MISSING
-            p.children = c
-            p.size = size
-        p.children[value] = child
-
-    def set_terminal(self, int probe):
-        """The decision tree asked in terminal states."""
-        self.terminal_probe = probe
-
-    def set_invariants(self, probes):
-        """The decision trees asked in every state."""
-        cdef int i
-        free(self.invariants)
-        free(self.signature)
-        free(self.future)
-        free(self.conflicts)
-        free(self.against)
-        self.ninvariant = len(probes)
-        self.invariants = <int32_t *> malloc((self.ninvariant + 1) * sizeof(int32_t))
-        for i in range(self.ninvariant):
-            self.invariants[i] = probes[i]
-
-    def watch(self, int cell):
-        """An invariant reads ``cell``."""
-        self.nwatched += not self.watched[cell]
-        self.watched[cell] = 1
 
     def value(self, int slot):
         """The present value of a cell, or the node of ``~task``."""
@@ -231,10 +73,11 @@ cdef class Core:
     # ---- state ---------------------------------------------------------------------------------
 
     cdef uint64_t reset(self) noexcept nogil:
-        memcpy(self.val, self.root, self.ncell * sizeof(int32_t))
-        memcpy(self.loc, self.root + self.ncell, self.ntask * sizeof(int32_t))
+        cdef int32_t *root = self.tables.root
+        memcpy(self.val, root, self.ncell * sizeof(int32_t))
+        memcpy(self.loc, root + self.ncell, self.ntask * sizeof(int32_t))
         self.nundo = 0
-        return self.root_fp
+        return self.tables.root_fp
 
     cdef int log(self, int32_t slot, int32_t old) except -1 nogil:
         cdef Undo *u
@@ -291,12 +134,12 @@ cdef class Core:
             else:
                 self.undo_to(mark)
                 return STEP_BLOCKED
-            if v >= n.size or n.entries[v].newv == MISSING:
+            e = known_entry(n, v)
+            if e == NULL:
                 self.undo_to(mark)
                 self.miss_node = here
                 self.miss_value = v
                 return STEP_MISSING
-            e = &n.entries[v]
             if e.newv == BLOCKED:
                 self.undo_to(mark)
                 return STEP_BLOCKED
@@ -322,16 +165,19 @@ cdef class Core:
         self.filler.fill(self.miss_node, self.miss_value)
         return 0
 
+    cdef int fill_probe(self, int probe, int value) except -1 with gil:
+        self.filler.fill_probe(self, probe, value)
+        return 0
+
     cdef int ask(self, int probe) except -100 nogil:
         """Walk a decision tree: the finding, or -2."""
         cdef int32_t v, child
         while True:
             v = self.slot(self.probes[probe].slot)
-            if v >= self.probes[probe].size or self.probes[probe].children[v] == MISSING:
-                with gil:
-                    self.filler.fill_probe(probe, v)
+            child = known_child(&self.probes[probe], v)
+            if child == MISSING:
+                self.fill_probe(probe, v)
                 continue
-            child = self.probes[probe].children[v]
             if child >= 0:
                 probe = child
             elif child == -2:
@@ -406,15 +252,15 @@ cdef class Core:
 
     cdef bint free_of(self, int t) noexcept nogil:
         """Whether no other task may still do anything that ``against`` holds."""
-        cdef int u, i
+        cdef int u, i, words = self.tables.words
         cdef uint64_t *future
         for u in range(self.ntask):
             if u == t or self.nodes[self.loc[u]].cell == NODE_DONE:
                 continue
-            if self.loc[u] >= self.nfuture:
+            if self.loc[u] >= self.tables.nfuture:
                 return False
-            future = self.future + <int64_t> self.loc[u] * self.words
-            for i in range(self.words):
+            future = self.tables.future + <int64_t> self.loc[u] * words
+            for i in range(words):
                 if future[i] & self.against[i]:
                     return False
         return True
@@ -426,25 +272,28 @@ cdef class Core:
         cdef Node *n
         cdef Entry *e
         cdef bint good
-        cdef int i
-        memset(self.against, 0, self.words * 8)
+        cdef int i, words = self.tables.words
+        cdef int32_t *signature = self.tables.signature
+        cdef uint64_t *conflicts
+        memset(self.against, 0, words * 8)
         while True:
             n = &self.nodes[here]
-            if n.cell < 0 or here >= self.nfuture or self.signature[here] < 0:
+            if n.cell < 0 or here >= self.tables.nfuture or signature[here] < 0:
                 good = False
                 break
-            for i in range(self.words):
-                self.against[i] |= self.conflicts[<int64_t> self.signature[here] * self.words + i]
+            conflicts = self.tables.conflicts + <int64_t> signature[here] * words
+            for i in range(words):
+                self.against[i] |= conflicts[i]
             v = self.val[n.cell]
-            if v >= n.size or n.entries[v].newv == MISSING:
+            e = known_entry(n, v)
+            if e == NULL:
                 self.undo_to(mark)
                 self.miss_node = here
                 self.miss_value = v
                 self.fill()
                 here = self.loc[t]
-                memset(self.against, 0, self.words * 8)
+                memset(self.against, 0, words * 8)
                 continue
-            e = &n.entries[v]
             if e.newv == BLOCKED:
                 good = False
                 break
@@ -469,13 +318,9 @@ cdef class Core:
     cdef Entry *next_entry(self, int t) noexcept nogil:
         """The entry that the next step of task ``t`` begins with; NULL if none or not known."""
         cdef Node *n = &self.nodes[self.loc[t]]
-        cdef int32_t v
         if n.cell < 0:
             return NULL
-        v = self.val[n.cell]
-        if v >= n.size or n.entries[v].newv == MISSING:
-            return NULL
-        return &n.entries[v]
+        return known_entry(n, self.val[n.cell])
 
     cdef void look_ahead(self, Frame *f) noexcept nogil:
         """Plain search: find out which successors of the top frame's state are stored already.
@@ -510,7 +355,7 @@ cdef class Core:
         cdef bint touched = self.touched or self.depth == 0
         if reduce and chain < CHAIN and not f.stored:
             t = self.pick_solo()
-            if t < 0 and self.words:
+            if t < 0 and self.tables.words:
                 t = self.pick_by_futures()
             f = &self.frames[self.depth]
         if t >= 0:
@@ -521,9 +366,9 @@ cdef class Core:
             return False
         elif not reduce:
             self.look_ahead(f)
-        if self.ninvariant and touched:
-            for i in range(self.ninvariant):
-                finding = self.ask(self.invariants[i])
+        if self.tables.ninvariant and touched:
+            for i in range(self.tables.ninvariant):
+                finding = self.ask(self.tables.invariants[i])
                 if finding >= 0:
                     self.report(finding, False)
                     return False
@@ -544,8 +389,8 @@ cdef class Core:
 
     cdef int terminal(self) except -1 nogil:
         cdef int finding = -2
-        if self.terminal_probe >= 0:
-            finding = self.ask(self.terminal_probe)
+        if self.tables.terminal_probe >= 0:
+            finding = self.ask(self.tables.terminal_probe)
         self.terminals += 1
         if self.terminal_sink is not None:
             with gil:
@@ -598,6 +443,10 @@ cdef class Core:
         self.max_states = max_states
         self.max_memory = max_memory
         self.deadline = monotonic() + seconds
+        free(self.against)
+        self.against = <uint64_t *> malloc(self.tables.words * 8 + 8)
+        if self.against == NULL:
+            raise MemoryError
         self.terminal_sink = terminal_sink
         self.tick = tick
         if not resume:
@@ -622,7 +471,7 @@ cdef class Core:
         return {
             "frames": frames, "counts": self.counts, "paths": self.paths, "targets": self.targets,
             "targets_cut": bool(self.targets_cut), "cyclic": bool(self.cyclic),
-            "withdrawn": bool(self.withdrawn), "again_at": self.again_at, "states": self.states,
+            "withdrawn": bool(self.tables.withdrawn), "again_at": self.again_at, "states": self.states,
             "transitions": self.transitions, "terminals": self.terminals, "deepest": self.deepest,
             "segments": [(self.known.segments[i].size, self.known.segments[i].used)
                          for i in range(REFAULT_SEGMENTS)],
@@ -666,11 +515,11 @@ cdef class Core:
         for i in range(self.depth + 1):
             if self.frames[i].stored and refault_path_add(&self.stack, self.frames[i].fp):
                 raise MemoryError
-        self.withdrawn, self.again_at = saved["withdrawn"], saved["again_at"]
+        self.tables.withdrawn, self.again_at = saved["withdrawn"], saved["again_at"]
         return True
 
     cdef int begin(self) except -1:
-        self.withdrawn = False
+        self.tables.withdrawn = False
         self.again_at = 0
         self.counts = {}
         self.paths = {}
@@ -708,7 +557,7 @@ cdef class Core:
             if not self.enter(reduce, t):
                 self.pop()
         while self.depth >= 0:
-            if reduce and self.withdrawn:
+            if reduce and self.tables.withdrawn:
                 # Go on for as long again before the restart: there is more to learn, and a restart
                 # for each thing learned would cost many times the search.
                 if not self.again_at:
@@ -767,7 +616,7 @@ cdef class Core:
             elif self.frames[self.depth].stored:
                 if self.states >= self.max_states:
                     return END_STATES
-        return END_RESTART if reduce and self.withdrawn else END_COMPLETE
+        return END_RESTART if reduce and self.tables.withdrawn else END_COMPLETE
 
     cdef int widen(self) except -1 nogil:
         """Expand the state of the top frame, so far expanded for one task only, fully after all."""

@@ -34,10 +34,12 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
+from refault.explore.engines._behaviour cimport (
+    BLOCKED, NODE_CHOOSE, NODE_FAIL, Entry, Node, known_entry,
+)
 from refault.explore.engines._core cimport (
-    BLOCKED, END_COMPLETE, END_DEPTH, END_RESTART, END_STATES, END_TIME, END_WIDTH, MISSING,
-    NODE_CHOOSE, NODE_FAIL, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, STEP_OK,
-    Core, Entry, Node, monotonic,
+    END_COMPLETE, END_DEPTH, END_RESTART, END_STATES, END_TIME, END_WIDTH, STEP_BLOCKED, STEP_FAIL,
+    STEP_MISSING, STEP_OK, Core, monotonic,
 )
 
 cdef enum:
@@ -226,10 +228,10 @@ cdef class Dpor:
                 else:
                     code = STEP_BLOCKED
                     break
-                if v >= n.size or n.entries[v].newv == MISSING:
+                e = known_entry(n, v)
+                if e == NULL:
                     code = STEP_MISSING
                     break
-                e = &n.entries[v]
                 if e.newv == BLOCKED:
                     code = STEP_BLOCKED
                     break
@@ -488,13 +490,10 @@ cdef class Dpor:
         self.nsequence = 0
         solid[0] = False
         if known:
-            if acc.value >= self.core.nodes[s.node].size:
-                known = False
-            else:
-                entry = &self.core.nodes[s.node].entries[acc.value]
-                if entry.newv == BLOCKED:
-                    return 0
-                known = entry.newv != MISSING
+            entry = known_entry(&self.core.nodes[s.node], acc.value)
+            if entry != NULL and entry.newv == BLOCKED:
+                return 0
+            known = entry != NULL
         for i in range(e + 1, j):
             if not self.before(e, i):
                 self.recall(i)
@@ -732,8 +731,8 @@ cdef class Dpor:
         if not self.nbad:
             if self.core.terminal_sink is not None:
                 self.sink()
-            if self.core.terminal_probe >= 0:
-                finding = self.core.ask(self.core.terminal_probe)
+            if self.core.tables.terminal_probe >= 0:
+                finding = self.core.ask(self.core.tables.terminal_probe)
                 if finding >= 0:
                     self.report(finding, NONE)
                     self.core.aim(finding)
@@ -787,8 +786,8 @@ cdef class Dpor:
     cdef int invariants(self) except -2 nogil:
         """The first invariant that is broken here, or -1."""
         cdef int i, finding
-        for i in range(self.core.ninvariant):
-            finding = self.core.ask(self.core.invariants[i])
+        for i in range(self.core.tables.ninvariant):
+            finding = self.core.ask(self.core.tables.invariants[i])
             if finding >= 0:
                 return finding
         return -1
@@ -817,7 +816,7 @@ cdef class Dpor:
         cdef Step s
         cdef uint64_t ticks = 0
         cdef bint fresh = True
-        cdef int watched = self.core.nwatched
+        cdef int watched = self.core.tables.nwatched
         self.core.reset()
         for t in range(self.ntask):
             if self.core.nodes[self.core.loc[t]].cell == NODE_FAIL:
@@ -829,7 +828,7 @@ cdef class Dpor:
         if self.invariants() >= 0:
             self.report(self.invariants(), NONE)
             return END_COMPLETE
-        watched = self.core.nwatched
+        watched = self.core.tables.nwatched
         while True:
             node = self.tree[self.nevent]
             if fresh and self.branches[node].child == NONE:
@@ -867,9 +866,9 @@ cdef class Dpor:
             fresh = True
             if code == STEP_FAIL:
                 self.condemn(self.core.fail)
-            elif self.core.ninvariant:
+            elif self.core.tables.ninvariant:
                 finding = self.invariants()
-                if self.core.nwatched != watched:
+                if self.core.tables.nwatched != watched:
                     return END_RESTART
                 if finding >= 0:
                     self.condemn(finding)

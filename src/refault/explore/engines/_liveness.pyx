@@ -20,10 +20,10 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int16_t, int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 
+from refault.explore.engines._behaviour cimport NODE_DONE
 from refault.explore.engines._core cimport (
-    END_COMPLETE, END_MEMORY, END_STATES, END_TIME,
-    NODE_DONE, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, Core, monotonic,
-    refault_words,
+    END_COMPLETE, END_MEMORY, END_STATES, END_TIME, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, Core,
+    monotonic, refault_words,
 )
 
 
@@ -204,8 +204,8 @@ cdef class Graph:
     cdef bint sound(self) except -1 nogil:
         """Whether every invariant holds here; what follows a broken one does not count."""
         cdef int i
-        for i in range(self.core.ninvariant):
-            if self.core.ask(self.core.invariants[i]) >= 0:
+        for i in range(self.core.tables.ninvariant):
+            if self.core.ask(self.core.tables.invariants[i]) >= 0:
                 return False
         return True
 
@@ -501,6 +501,6 @@ cdef class Graph:
 
     def judge(self):
         """What the judgement of terminal states says of the core's present state, or -1."""
-        if self.core.terminal_probe < 0:
+        if self.core.tables.terminal_probe < 0:
             return -1
-        return max(self.core.ask(self.core.terminal_probe), -1)
+        return max(self.core.ask(self.core.tables.terminal_probe), -1)

@@ -129,8 +129,8 @@ cdef class Sampler:
         self.core.reset()
         self.length = 0
         self.shuffle()
-        for i in range(self.core.ninvariant):
-            finding = self.core.ask(self.core.invariants[i])
+        for i in range(self.core.tables.ninvariant):
+            finding = self.core.ask(self.core.tables.invariants[i])
             if finding >= 0:
                 return self.report(finding)
         while self.length < self.max_depth:
@@ -140,8 +140,8 @@ cdef class Sampler:
             if code == STEP_BLOCKED:
                 break
             if self.core.touched:
-                for i in range(self.core.ninvariant):
-                    finding = self.core.ask(self.core.invariants[i])
+                for i in range(self.core.tables.ninvariant):
+                    finding = self.core.ask(self.core.tables.invariants[i])
                     if finding >= 0:
                         return self.report(finding)
         if code != STEP_BLOCKED:
@@ -149,8 +149,8 @@ cdef class Sampler:
             return 0
         if self.length > self.longest:
             self.longest = self.length
-        if self.core.terminal_probe >= 0:
-            finding = self.core.ask(self.core.terminal_probe)
+        if self.core.tables.terminal_probe >= 0:
+            finding = self.core.ask(self.core.tables.terminal_probe)
             if finding >= 0:
                 return self.report(finding)
         return 0

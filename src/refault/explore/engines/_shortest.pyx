@@ -9,8 +9,9 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int16_t, int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 
+from refault.explore.engines._behaviour cimport NODE_FAIL
 from refault.explore.engines._core cimport (
-    NODE_FAIL, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, STEP_OK, Core, monotonic, refault_mix,
+    STEP_BLOCKED, STEP_FAIL, STEP_MISSING, STEP_OK, Core, monotonic, refault_mix,
 )
 
 from refault.explore.engines._core import COMPLETE, LIMIT_MEMORY, LIMIT_STATES, LIMIT_TIME
@@ -73,7 +74,7 @@ cdef class Shortest:
         """Whether every finding of this kind is a known terminal state or the end of one task."""
         cdef int i
         ends = set()
-        for i in range(self.core.nnode):
+        for i in range(self.core.tables.nnode):
             if self.core.nodes[i].cell == NODE_FAIL:
                 ends.add(self.core.nodes[i].arg)
                 if self.wanted.get(self.core.nodes[i].arg) == self.kind:
@@ -213,8 +214,8 @@ cdef class Shortest:
             return None
         if self.goals is not None and fp in self.goals:
             return fp, [(self.path[2 * i], self.path[2 * i + 1]) for i in range(steps)]
-        for i in range(core.ninvariant):
-            code = core.ask(core.invariants[i])
+        for i in range(core.tables.ninvariant):
+            code = core.ask(core.tables.invariants[i])
             if code >= 0:
                 return self.met(code, steps)
         before = self.estimate(last)
@@ -233,8 +234,8 @@ cdef class Shortest:
                 rise = (last >= 0 and t != last) + self.estimate(t) - before
                 core.undo_to(mark)
                 self.add(visit, t, c, steps + 1, (level + max(rise, 0)) % 3)
-        if not enabled and core.terminal_probe >= 0:
-            code = core.ask(core.terminal_probe)
+        if not enabled and core.tables.terminal_probe >= 0:
+            code = core.ask(core.tables.terminal_probe)
             if code >= 0:
                 return self.met(code, steps)
         return None

@@ -59,7 +59,7 @@ class StateSearch:
 
     def _install(self, futures: Futures) -> None:
         self.futures = futures
-        self._ex.tables.core.set_futures(*futures)
+        self._ex.tables.native.set_futures(*futures)
 
     def _outgrown(self) -> bool:
         """Whether the tables have grown beyond the futures that the search relied on."""

@@ -42,6 +42,7 @@ from collections.abc import Hashable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from ..engines._behaviour import Behaviour
 from ..engines._core import Core
 from ..errors import EndlessLoop, HiddenState, Nondeterminism
 from ..keys import key
@@ -77,12 +78,13 @@ class Node(NamedTuple):
 
 
 class Tables:
-    """The behaviour tables of a program, kept in step with those of the native core."""
+    """The behaviour tables of a program, and the same in memory (``native``) for the searches."""
 
     def __init__(self, program: Program, *, max_history: int = MAX_HISTORY) -> None:
         self.program = program
-        self.core = Core(len(program.cells), len(program.tasks), self)
-        self.discipline = Discipline(program, self.core)
+        self.native = Behaviour(len(program.cells), len(program.tasks))
+        self.core = Core(self.native, self)
+        self.discipline = Discipline(program, self.native)
         self.nodes: list[Node] = []
         self.findings: list[Finding] = []
         self.fill_probe: Any = None
@@ -106,7 +108,7 @@ class Tables:
             fp ^= cell.key(0)
         for node in starts:
             fp ^= self._node_keys[node]
-        self.core.set_root([0] * len(self.program.cells), starts, fp)
+        self.native.set_root([0] * len(self.program.cells), starts, fp)
 
     def fill(self, node: int, value: int) -> None:
         """Complete the entry of ``node`` at the cell's value ``value`` (or for a choice)."""
@@ -122,12 +124,12 @@ class Tables:
         else:
             self._fill_op(node, at, request.op, value)
         if self.discipline.settle():
-            self.core.withdraw()
+            self.native.withdraw()
 
     def _fill_op(self, node: int, at: Node, op: Op, value: int) -> None:
         outcome = op.outcome(value)
         if outcome is None:
-            self.core.set_blocked(node, value)
+            self.native.set_blocked(node, value)
             return
         if isinstance(outcome, Crashed):
             raise op.crash(outcome.error)
@@ -141,7 +143,7 @@ class Tables:
 
     def _connect(self, node: int, value: int, new: int, after: int, change: int) -> None:
         change ^= self._node_keys[node] ^ self._node_keys[after]
-        self.core.set_entry(node, value, new, after, self._continues(after), change)
+        self.native.set_entry(node, value, new, after, self._continues(after), change)
 
     def _continues(self, node: int) -> bool:
         request = self.nodes[node].request
@@ -207,12 +209,12 @@ class Tables:
         request = node.request
         if isinstance(request, Finding):
             self.findings.append(request)
-            return self.core.add_node(node.task.index, FAIL, len(self.findings) - 1, False)
+            return self.native.add_node(node.task.index, FAIL, len(self.findings) - 1, False)
         if isinstance(request, Finished):
-            return self.core.add_node(node.task.index, DONE, 0, True)
+            return self.native.add_node(node.task.index, DONE, 0, True)
         if request.op is None:
-            return self.core.add_node(node.task.index, CHOOSE, len(request.options), True)
-        number = self.core.add_node(node.task.index, request.op.cell.index, 0, request.op.reads)
+            return self.native.add_node(node.task.index, CHOOSE, len(request.options), True)
+        number = self.native.add_node(node.task.index, request.op.cell.index, 0, request.op.reads)
         self.discipline.add(number, node.task, request.op, node.held)
         return number
 

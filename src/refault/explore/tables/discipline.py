@@ -40,7 +40,7 @@ from collections import defaultdict
 from typing import Any
 
 from ..cell import Mode
-from ..engines._core import Core
+from ..engines._behaviour import Behaviour
 from ..operation import Crashed, Done, Failed, Op, Outcome
 from ..program import Program, Task
 
@@ -64,11 +64,11 @@ class Signature:
 
 
 class Discipline:
-    """Learns which local states are solo and tells the core."""
+    """Learns which local states are solo and tells the searches."""
 
-    def __init__(self, program: Program, core: Core) -> None:
+    def __init__(self, program: Program, native: Behaviour) -> None:
         self._program = program
-        self._core = core
+        self._native = native
         self._signatures: dict[tuple[int, int, Held], Signature] = {}
         self._by_cell: dict[int, list[Signature]] = defaultdict(list)
         self._distrusted: set[int] = set()
@@ -91,7 +91,7 @@ class Discipline:
             self._by_cell[op.cell.index].append(sig)
             self._dirty.add(op.cell.index)
         sig.nodes.append(node)
-        self._core.set_solo(node, sig.solo)
+        self._native.set_solo(node, sig.solo)
 
     def held_after(self, task: Task, held: Held, op: Op, old: int, new: int) -> Held:
         """The locks that ``task`` holds after ``op`` changed its cell from ``old`` to ``new``."""
@@ -163,7 +163,7 @@ class Discipline:
                 sig.solo = False
                 dropped = True
                 for node in sig.nodes:
-                    self._core.set_solo(node, False)
+                    self._native.set_solo(node, False)
         self._tested[cell] = stamp
         return dropped
 

@@ -24,11 +24,11 @@ NOTHING = -2
 
 
 class StateView:
-    """A state of the core; remembers which slots were asked for."""
+    """The present state of a search; remembers which slots were asked for."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, core: Core | None = None) -> None:
         self._tables = tables
-        self._core: Core = tables.core
+        self._core = core or tables.core
         self.asked: dict[int, int] = {}
 
     def _ask(self, slot: int) -> int:
@@ -60,11 +60,11 @@ Judge = Callable[[StateView], Finding | None]
 
 
 class Trees:
-    """The decision trees of a program, kept in the core, grown on demand."""
+    """The decision trees of a program, kept in memory for the searches, grown on demand."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._core = tables.core
+        self._native = tables.native
         self._judges: dict[int, Judge] = {}
         self._edges: dict[tuple[int, int], int] = {}
         self._slots: list[int] = []
@@ -72,8 +72,8 @@ class Trees:
         self.findings: dict[Finding, int] = {}
         tables.fill_probe = self.fill
         program = tables.program
-        self._core.set_terminal(self._add_root(program.judge))
-        self._core.set_invariants(
+        self._native.set_terminal(self._add_root(program.judge))
+        self._native.set_invariants(
             [self._add_root(self._invariant(i.name, i.predicate)) for i in program.invariants]
         )
 
@@ -93,7 +93,7 @@ class Trees:
                     "let an invariant read cells only; judge tasks in at_end()",
                 )
             for slot in view.asked:
-                self._core.watch(slot)
+                self._native.watch(slot)
                 self._tables.discipline.observe(slot)
             if answer is None or answer is True:
                 return None
@@ -103,32 +103,32 @@ class Trees:
 
     def _probe(self, slot: int) -> int:
         self._slots.append(slot)
-        return self._core.add_probe(slot)
+        return self._native.add_probe(slot)
 
-    def fill(self, probe: int, _value: int) -> None:
-        """The walk from some root stopped at ``probe``: run the predicate on the present state."""
+    def fill(self, core: Core, probe: int, _value: int) -> None:
+        """The walk from some root stopped at ``probe``: run the predicate on the core's state."""
         root = self._roots[probe]
-        view = StateView(self._tables)
+        view = StateView(self._tables, core)
         found = self._judges[root](view)
         first = self._slots[root]
         path = [first, *(s for s in view.asked if s != first)]
-        self._grow(root, path, found)
+        self._grow(core, root, path, found)
         if self._tables.discipline.settle():
-            self._core.withdraw()
+            self._native.withdraw()
 
-    def _grow(self, root: int, path: list[int], found: Finding | None) -> None:
+    def _grow(self, core: Core, root: int, path: list[int], found: Finding | None) -> None:
         at = root
         for slot, following in zip(path, [*path[1:], None], strict=True):
-            value = self._core.value(slot)
+            value = core.value(slot)
             if following is None:
-                self._core.set_probe(at, value, self._leaf(found))
+                self._native.set_probe(at, value, self._leaf(found))
                 return
             key = (at, value)
             child = self._edges.get(key)
             if child is None:
                 child = self._edges[key] = self._probe(following)
                 self._roots[child] = root
-                self._core.set_probe(at, value, child)
+                self._native.set_probe(at, value, child)
             at = child
 
     def number(self, found: Finding) -> int:

@@ -88,7 +88,7 @@ class Ends:
                 raise _Enough
 
         core = self._tables.core
-        core.set_root(state.values, state.nodes, 1)
+        self._tables.native.set_root(state.values, state.nodes, 1)
         code = _core.RESTART
         try:
             while code == _core.RESTART:

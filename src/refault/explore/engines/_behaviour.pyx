@@ -1,0 +1,216 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Behaviour tables as the native searches see them: nodes, entries, decision trees, futures.
+
+A node names the cell that its task operates on next; its entry for the cell's present value gives
+the new value, the next node, and the change of the fingerprint. What is missing in a table is filled
+by Python (see ``tables/behaviour``), always in one thread, while other threads may be reading:
+
+* nodes and probes lie in address space reserved once, so they never move;
+* an array of entries that must grow is copied, the copy published before its size, and the old one
+  kept until no thread reads any more (``shared``);
+* of an entry the new value is written last and read first: whoever sees it sees the rest.
+
+Flags and futures may be read a moment too early or too late. Flags only ever go from *solo* to not,
+which restarts the search; futures change between searches only.
+"""
+
+cimport cython
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+cdef enum:
+    NODES = 1 << 22
+    PROBES = 1 << 22
+
+
+@cython.final
+cdef class Behaviour:
+    """The tables of a program with ``cells`` cells and ``tasks`` tasks."""
+
+    def __cinit__(self, int cells, int tasks):
+        self.ncell = cells
+        self.ntask = tasks
+        self.terminal_probe = -1
+        self.root = <int32_t *> calloc(cells + tasks + 1, sizeof(int32_t))
+        self.watched = <uint8_t *> calloc(cells + 1, 1)
+        self.nodes = <Node *> refault_reserve(NODES * sizeof(Node))
+        self.probes = <Probe *> refault_reserve(PROBES * sizeof(Probe))
+        if not (self.root and self.watched and self.nodes and self.probes):
+            raise MemoryError
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.nnode):
+            free(self.nodes[i].entries)
+        for i in range(self.nprobe):
+            free(self.probes[i].children)
+        refault_release(self.nodes, NODES * sizeof(Node))
+        refault_release(self.probes, PROBES * sizeof(Probe))
+        for i in range(self.nretired):
+            free(self.retired[i])
+        free(self.retired)
+        free(self.root)
+        free(self.watched)
+        free(self.invariants)
+        free(self.signature)
+        free(self.future)
+        free(self.conflicts)
+
+    def add_node(self, int task, int cell, int arg, bint reads):
+        """Add a node of ``task``; ``cell`` is a cell index or one of -1 done, -2 choose, -3 fail."""
+        cdef Node *n
+        cdef size_t at = self.nnode
+        if at == NODES or refault_commit(self.nodes, at * sizeof(Node), (at + 1) * sizeof(Node)):
+            raise MemoryError
+        n = &self.nodes[at]
+        n.task = task
+        n.cell = cell
+        n.arg = arg
+        n.reads = reads
+        n.solo = cell == NODE_CHOOSE
+        self.nnode += 1
+        return self.nnode - 1
+
+    def set_solo(self, int node, bint solo):
+        """Say whether the operation of ``node`` commutes with all that others may do meanwhile."""
+        refault_store(&self.nodes[node].solo, solo)
+
+    def set_futures(self, int words, signature, bytes future, bytes conflicts):
+        """What each local state may still do, and what each signature conflicts with; see ``futures``.
+
+        Masks have ``words`` words. From the next search on they are asked where ``set_solo`` says no.
+        """
+        cdef int i
+        free(self.signature)
+        free(self.future)
+        free(self.conflicts)
+        self.words = words
+        self.nfuture = len(signature)
+        self.signature = <int32_t *> malloc((self.nfuture + 1) * sizeof(int32_t))
+        self.future = <uint64_t *> malloc(len(future) + 8)
+        self.conflicts = <uint64_t *> malloc(len(conflicts) + 8)
+        if not (self.signature and self.future and self.conflicts):
+            raise MemoryError
+        for i in range(self.nfuture):
+            self.signature[i] = signature[i]
+        memcpy(self.future, <const char *> future, len(future))
+        memcpy(self.conflicts, <const char *> conflicts, len(conflicts))
+
+    def withdraw(self):
+        """An assumption behind a ``set_solo(node, True)`` broke: the running search must restart."""
+        self.withdrawn = True
+
+    cdef void *moved(self, void *old, size_t size, size_t used) except NULL:
+        """A copy of an array with room for ``size`` bytes; the old one goes when nobody reads it."""
+        cdef void *p
+        cdef void **r
+        if not self.shared:
+            p = realloc(old, size)
+            if p == NULL:
+                raise MemoryError
+            return p
+        if self.nretired == self.retired_capacity:
+            self.retired_capacity = max(64, 2 * self.retired_capacity)
+            r = <void **> realloc(self.retired, self.retired_capacity * sizeof(void *))
+            if r == NULL:
+                raise MemoryError
+            self.retired = r
+        p = malloc(size)
+        if p == NULL:
+            raise MemoryError
+        memcpy(p, old, used)
+        self.retired[self.nretired] = old
+        self.nretired += 1
+        return p
+
+    def settle(self):
+        """No thread reads any more: free what was kept for them."""
+        cdef int i
+        self.shared = False
+        for i in range(self.nretired):
+            free(self.retired[i])
+        self.nretired = 0
+
+    cdef Entry *entry(self, int node, int value) except NULL:
+        cdef Node *n = &self.nodes[node]
+        cdef int size, i
+        cdef Entry *e
+        if value >= n.size:
+            size = max(4, n.size)
+            while size <= value:
+                size *= 2
+            e = <Entry *> self.moved(n.entries, size * sizeof(Entry), n.size * sizeof(Entry))
+            for i in range(n.size, size):
+                e[i].newv = MISSING
+            n.entries = e
+            refault_store(&n.size, size)
+        return &n.entries[value]
+
+    def set_entry(self, int node, int value, int newv, int next, bint cont, uint64_t delta):
+        """Node ``node`` at ``value`` of its cell: the cell becomes ``newv``, the task goes to ``next``.
+
+        ``delta`` is the change that this makes to the fingerprint.
+        """
+        cdef Entry *e = self.entry(node, value)
+        e.next = ~next if cont else next
+        e.delta = delta
+        refault_store(&e.newv, newv)
+
+    def set_blocked(self, int node, int value):
+        """Node ``node`` cannot operate while its cell has ``value``."""
+        refault_store(&self.entry(node, value).newv, BLOCKED)
+
+    def set_root(self, values, locations, uint64_t fp):
+        """The initial state and its fingerprint."""
+        cdef int i
+        self.root_fp = fp
+        for i in range(self.ncell):
+            self.root[i] = values[i]
+        for i in range(self.ntask):
+            self.root[self.ncell + i] = locations[i]
+
+    def add_probe(self, int slot):
+        """Add a node of a predicate's decision tree that asks for ``slot`` (a cell, or ~task)."""
+        cdef size_t at = self.nprobe
+        if at == PROBES or refault_commit(self.probes, at * sizeof(Probe), (at + 1) * sizeof(Probe)):
+            raise MemoryError
+        self.probes[at].slot = slot
+        self.nprobe += 1
+        return self.nprobe - 1
+
+    def set_probe(self, int probe, int value, int child):
+        """The answer ``value`` leads to the probe ``child``, or to a leaf (see ``Probe``)."""
+        cdef Probe *p = &self.probes[probe]
+        cdef int size, i
+        cdef int32_t *c
+        if value >= p.size:
+            size = max(4, p.size)
+            while size <= value:
+                size *= 2
+            c = <int32_t *> self.moved(p.children, size * sizeof(int32_t), p.size * sizeof(int32_t))
+            for i in range(p.size, size):
+                c[i] = MISSING
+            p.children = c
+            refault_store(&p.size, size)
+        refault_store(&p.children[value], child)
+
+    def set_terminal(self, int probe):
+        """The decision tree asked in terminal states."""
+        self.terminal_probe = probe
+
+    def set_invariants(self, probes):
+        """The decision trees asked in every state."""
+        cdef int i
+        free(self.invariants)
+        self.ninvariant = len(probes)
+        self.invariants = <int32_t *> malloc((self.ninvariant + 1) * sizeof(int32_t))
+        if self.invariants == NULL:
+            raise MemoryError
+        for i in range(self.ninvariant):
+            self.invariants[i] = probes[i]
+
+    def watch(self, int cell):
+        """An invariant reads ``cell``."""
+        self.nwatched += not self.watched[cell]
+        self.watched[cell] = 1
