@@ -10,7 +10,7 @@ import pytest
 import refault
 
 ROOT = Path(refault.__file__).parent
-LAYERS = ("cli", "report", "scenarios", "patches", "linux", "explore", "plugins")
+LAYERS = ("cli", "report", "scenarios", "live", "patches", "linux", "explore", "plugins")
 
 
 def imported(path: Path) -> set[str]:

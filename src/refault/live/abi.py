@@ -1,0 +1,93 @@
+"""System calls by number, with errors as exceptions. Linux on x86-64 only."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+from enum import IntEnum
+
+from refault.explore.errors import UserError
+
+
+class Unavailable(UserError):
+    """The machine cannot do that; the remedy says what it takes."""
+
+
+class Nr(IntEnum):
+    """Numbers of system calls on x86-64."""
+
+    READ = 0
+    WRITE = 1
+    POLL = 7
+    MMAP = 9
+    MPROTECT = 10
+    MUNMAP = 11
+    RT_SIGACTION = 13
+    RT_SIGPROCMASK = 14
+    IOCTL = 16
+    MREMAP = 25
+    MADVISE = 28
+    FORK = 57
+    EXIT = 60
+    WAIT4 = 61
+    UNAME = 63
+    PRCTL = 157
+    GETTID = 186
+    FUTEX = 202
+    SCHED_SETAFFINITY = 203
+    TGKILL = 234
+    PROCESS_VM_READV = 310
+    PROCESS_VM_WRITEV = 311
+    USERFAULTFD = 323
+    PIDFD_OPEN = 434
+    PIDFD_GETFD = 438
+    PROCESS_MADVISE = 440
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+_syscall.argtypes = [ctypes.c_long] * 7
+
+
+def require_machine() -> None:
+    """Raise ``Unavailable`` unless this is Linux on x86-64."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        here = f"{platform.system()} on {platform.machine()}"
+        raise Unavailable(f"this is {here}", "live mode runs on Linux on x86-64")
+
+
+def syscall(number: int, *arguments: int) -> int:
+    """Do a system call; ``OSError`` where it fails."""
+    padded = (*arguments, 0, 0, 0, 0, 0, 0)[:6]
+    result = int(_syscall(number, *padded))
+    if result == -1:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def name_of(code: int) -> str:
+    """``EEXIST`` for 17, ``E4711`` where there is no name."""
+    return errno.errorcode.get(code, f"E{code}")
+
+
+def _ioc(direction: int, kind: int, number: int, size: int) -> int:
+    return direction << 30 | size << 16 | kind << 8 | number
+
+
+def ioctl_read_write(kind: int, number: int, size: int) -> int:
+    """``_IOWR(kind, number, size)``."""
+    return _ioc(3, kind, number, size)
+
+
+def ioctl_read(kind: int, number: int, size: int) -> int:
+    """``_IOR(kind, number, size)``."""
+    return _ioc(2, kind, number, size)
+
+
+def ioctl_none(kind: int, number: int) -> int:
+    """``_IO(kind, number)``."""
+    return _ioc(0, kind, number, 0)

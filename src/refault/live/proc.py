@@ -1,0 +1,89 @@
+"""What ``/proc`` tells of threads and of pages."""
+
+from __future__ import annotations
+
+import struct
+from enum import IntFlag
+from pathlib import Path
+from typing import NamedTuple
+
+from .abi import Unavailable
+
+PAGE = 4096
+
+
+class Thread(NamedTuple):
+    """A thread by process and thread id."""
+
+    pid: int
+    tid: int
+
+    @property
+    def _folder(self) -> Path:
+        return Path(f"/proc/{self.pid}/task/{self.tid}")
+
+    @property
+    def state(self) -> str:
+        """One letter: R runs, S and D sleep (interruptibly or not), T is stopped, Z is dead."""
+        return self._stat()[0].decode()
+
+    @property
+    def cpu_ticks(self) -> tuple[int, int]:
+        """Ticks of the CPU in user mode and in the kernel."""
+        fields = self._stat()
+        return int(fields[11]), int(fields[12])
+
+    @property
+    def faults(self) -> tuple[int, int]:
+        """Minor and major page faults."""
+        fields = self._stat()
+        return int(fields[7]), int(fields[9])
+
+    def _stat(self) -> list[bytes]:
+        text = (self._folder / "stat").read_bytes()
+        return text[text.rindex(b")") + 2 :].split()
+
+    @property
+    def stack(self) -> tuple[str, ...]:
+        """The functions on its kernel stack, the innermost first; empty where it runs."""
+        try:
+            text = (self._folder / "stack").read_text()
+        except PermissionError as error:
+            raise Unavailable("the kernel stack of a thread cannot be read", "be root") from error
+        lines = (line.split("] ", 1)[-1] for line in text.splitlines())
+        return tuple(line.split("+")[0] for line in lines if "+" in line)
+
+    def in_function(self, name: str) -> bool:
+        """Whether a function is on its kernel stack."""
+        return name in self.stack
+
+    def status(self, field: str) -> str:
+        """A line of its ``status``, such as ``SigPnd``."""
+        for line in (self._folder / "status").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key == field:
+                return value.strip()
+        raise KeyError(field)
+
+
+class PageFlag(IntFlag):
+    """Bits of an entry of ``pagemap``."""
+
+    SOFT_DIRTY = 1 << 55
+    EXCLUSIVE = 1 << 56
+    UFFD_WP = 1 << 57
+    GUARD = 1 << 58
+    FILE = 1 << 61
+    SWAPPED = 1 << 62
+    PRESENT = 1 << 63
+
+
+_ALL = sum(PageFlag)
+
+
+def page_flags(pid: int, address: int) -> PageFlag:
+    """What ``pagemap`` says of a page."""
+    with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pagemap:
+        pagemap.seek(address // PAGE * 8)
+        (entry,) = struct.unpack("=Q", pagemap.read(8))
+    return PageFlag(entry & _ALL)
