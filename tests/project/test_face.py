@@ -12,8 +12,8 @@ FACE = {
     "BLOCKED", "Blocked", "Cell", "EndlessLoop", "Event", "Evidence", "Finding", "HiddenState",
     "Holders", "Limits", "Mode", "ModelError", "Nondeterminism", "Op", "Program",
     "ReplayDiverged", "Replayer", "Task", "Trace", "UserError", "Verdict", "View", "Violation",
-    "atomic", "check", "choose", "current_program", "current_task", "note", "replay", "restart",
-    "scope", "traced",
+    "atomic", "check", "choose", "current_program", "current_task", "finish", "note", "replay",
+    "restart", "scope", "traced",
 }  # fmt: skip
 
 

@@ -17,7 +17,17 @@ from .errors import (
 from .operation import BLOCKED, Blocked, Op
 from .program import Program, Task, View
 from .replay import Replayer, replay
-from .runtime import atomic, choose, current_program, current_task, note, restart, scope, traced
+from .runtime import (
+    atomic,
+    choose,
+    current_program,
+    current_task,
+    finish,
+    note,
+    restart,
+    scope,
+    traced,
+)
 from .search import check
 from .trace import Event, Finding, Trace
 from .verdict import Evidence, Limits, Verdict
@@ -51,6 +61,7 @@ __all__ = [
     "choose",
     "current_program",
     "current_task",
+    "finish",
     "note",
     "replay",
     "restart",

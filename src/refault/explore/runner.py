@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Hashable
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -33,6 +33,10 @@ class Request(NamedTuple):
 
 class Finished(NamedTuple):
     """The task returned."""
+
+
+class TaskEnd(BaseException):
+    """Unwinds a task that ends before its function returns."""
 
 
 FINISHED = Finished()
@@ -74,6 +78,7 @@ class Runner:
         self._atomic = 0
         self._opened = False
         self._dying = False
+        self._ended = False
         self._greenlet = greenlet(self._main)
 
     @property
@@ -111,8 +116,9 @@ class Runner:
     def _main(self, _value: Any = None) -> Stop:
         try:
             self.task.fn(*self.task.args)
-            if self.program.mutation is not None:
-                self.program.mutation.finish(self)
+            self._settle()
+        except TaskEnd:
+            pass
         except Violation as v:
             return Finding(v.kind, v.message)
         except AssertionError as e:
@@ -122,6 +128,20 @@ class Runner:
         except BaseException as e:  # SystemExit too: a task cannot end the explorer
             raise self._crash(e) from e
         return FINISHED
+
+    def _settle(self) -> None:
+        if self.program.mutation is not None:
+            self.program.mutation.finish(self)
+
+    def finish(self) -> NoReturn:
+        """See ``runtime.finish``."""
+        if self._atomic:
+            raise ModelError(
+                f"{caller_place()}: finish() inside atomic()", "finish after the atomic block"
+            )
+        self._settle()
+        self._ended = True
+        raise TaskEnd
 
     def _crash(self, error: BaseException) -> ModelError:
         frame = innermost(error)
@@ -134,6 +154,8 @@ class Runner:
     def _ask(self, op: Op | None, options: tuple[Any, ...]) -> Any:
         if self._dying:
             raise GreenletExit
+        if self._ended:
+            raise TaskEnd
         if self is not runtime.current or getcurrent() is not self._greenlet:
             raise ModelError(f"{caller_place()}: an operation of a task that is not running", "")
         if not self.feeding:

@@ -11,7 +11,7 @@ import functools
 import sys
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, TypeVar, overload
 
 from .errors import ModelError
 from .where import caller_place, describe, model_frame
@@ -59,6 +59,9 @@ class Driver(Protocol):
     def reach(self, name: str) -> None:
         """Record that something declared possible has happened."""
 
+    def finish(self) -> NoReturn:
+        """End the task where it is."""
+
 
 current: Driver | None = None
 
@@ -104,6 +107,15 @@ def choose(*options: T) -> T:
 def note(text: str) -> None:
     """Record an observation: it shows in brackets in the diagram. No step, no effect."""
     driver().note(text)
+
+
+def finish() -> NoReturn:
+    """End the running task here, as if its function had returned.
+
+    Nothing that Python unwinds on the way out can operate any more: ``finally`` is not run as the
+    task.
+    """
+    driver().finish()
 
 
 @contextmanager

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, overload
 
 from refault.explore import UserError, atomic
 from refault.linux.diagnosis import diagnose
 from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx
 from refault.linux.include.linux.mm_types import MmStruct, Vm
 from refault.linux.include.linux.page import Folio, Frame
+from refault.linux.include.linux.sched.signal import SignalStruct
+from refault.linux.include.uapi.signal import (
+    EMPTY,
+    Disposition,
+    Handler,
+    Sigaction,
+    Signal,
+    Sigset,
+    sigset,
+)
+from refault.linux.kernel.entry.common import system_call
+from refault.linux.kernel.exit import exit_thread, kill_process
+from refault.linux.kernel.signal.syscalls import sys_kill, sys_tgkill
 from refault.linux.task import Task
 from refault.linux.tools.testing.selftests.mm.uffd_common import uffd_read_thread
 from refault.linux.user import BOOT_CPU, AddressSpace, Page, UserFaultFd
@@ -19,6 +32,9 @@ if TYPE_CHECKING:
     from refault.explore import Cell, Program
 
 F = TypeVar("F", bound=Callable[[], Any])
+R = TypeVar("R")
+Handlers: TypeAlias = Mapping[Signal, Handler | Disposition | Sigaction]
+Target: TypeAlias = AddressSpace | Page | Task | str | Callable[[], Any]
 
 
 class Kernel:
@@ -45,6 +61,8 @@ class Kernel:
         self.tasks: dict[str, Task] = {}
         self.frames: dict[int, Frame] = {}
         self.mms: list[MmStruct] = []
+        self.processes: list[SignalStruct] = []
+        self._named: dict[Callable[[], Any], str] = {}
         self.uffds: list[UserfaultfdCtx] = []
         self.swap: list[Cell[int | None]] = [
             program.cell(f"swap slot {slot}", None) for slot in range(2)
@@ -61,7 +79,14 @@ class Kernel:
 
     @overload
     def thread(
-        self, *, name: str = "", cpu: int | None = None, daemon: bool = False
+        self,
+        *,
+        name: str = "",
+        cpu: int | None = None,
+        daemon: bool = False,
+        process: AddressSpace | Page | None = None,
+        handlers: Handlers | None = None,
+        blocked: Iterable[Signal] = (),
     ) -> Callable[[F], F]: ...
 
     def thread(
@@ -71,20 +96,89 @@ class Kernel:
         name: str = "",
         cpu: int | None = None,
         daemon: bool = False,
+        process: AddressSpace | Page | None = None,
+        handlers: Handlers | None = None,
+        blocked: Iterable[Signal] = (),
     ) -> Any:
         """Run a function as a thread; a decorator, with or without arguments.
 
         The thread is called ``name`` or like the function, and has a CPU of its own unless told
         otherwise. A ``daemon`` may be left waiting for ever, as servers are.
+
+        A thread of a ``process`` can be sent signals. ``handlers`` says what the process does with
+        them (a function, ``SA_RESTART(function)``, ``SIG_IGN``), ``blocked`` which of them the
+        thread blocks when it begins. A thread of no process has no signals.
         """
 
         def start(function: F) -> F:
-            self._start(name or function.__name__, function, cpu, daemon)
+            called = name or function.__name__
+            signals = self._signals(called, process, handlers or {}, sigset(blocked))
+            self._start(called, function, cpu, daemon, *signals)
+            self._named[function] = called
             return function
 
         return start if function is None else start(function)
 
-    def _start(self, name: str, function: Callable[[], Any], cpu: int | None, daemon: bool) -> None:
+    def _signals(
+        self, name: str, process: AddressSpace | Page | None, handlers: Handlers, blocked: Sigset
+    ) -> tuple[SignalStruct | None, Sigset]:
+        """The process of a new thread, with its handlers added to it."""
+        if process is None:
+            if handlers or blocked:
+                raise UserError(
+                    f"thread {name} has handlers or blocked signals, but no process",
+                    "say which process it belongs to: k.thread(process=…)",
+                )
+            return None, EMPTY
+        signal = self._process(process)
+        for sig, handler in handlers.items():
+            signal.catch(sig, handler)
+        return signal, blocked
+
+    def _process(self, of: AddressSpace | Page) -> SignalStruct:
+        """Return the process that an address space or a page belongs to, as signals see it."""
+        found = next((s for s in self.processes if s.mm is of.mm), None)
+        if found is None:
+            found = SignalStruct(self.program, of.mm)
+            self.processes.append(found)
+        return found
+
+    def kill(self, target: Target, sig: Signal) -> int:
+        """``kill(2)``, or ``tgkill(2)`` if the target is a thread: by its name or its function.
+
+        A system call of the thread that calls it; returns 0 or -errno.
+        """
+        if isinstance(target, AddressSpace | Page):
+            return sys_kill(self._process(target), sig)
+        return sys_tgkill(self._thread(target), sig)
+
+    def _thread(self, target: str | Task | Callable[[], Any]) -> Task:
+        if isinstance(target, Task):
+            return target
+        name = target if isinstance(target, str) else self._named.get(target, "")
+        if name not in self.tasks:
+            raise UserError(
+                f"{target!r} is no thread of the story", f"there are {', '.join(self.tasks)}"
+            )
+        return self.tasks[name]
+
+    def syscall(self, call: Callable[[], R]) -> R:
+        """Make a system call of a piece of kernel code; signals interrupt and restart it."""
+        return system_call(call)()
+
+    def exit_group(self) -> NoReturn:
+        """``exit_group(2)``: end all threads of the process that the running thread is in."""
+        kill_process()
+
+    def _start(
+        self,
+        name: str,
+        function: Callable[[], Any],
+        cpu: int | None,
+        daemon: bool,
+        process: SignalStruct | None = None,
+        blocked: Sigset = EMPTY,
+    ) -> None:
         if any(p.default is p.empty for p in inspect.signature(function).parameters.values()):
             raise UserError(
                 f"thread {name} must be a function that takes no arguments",
@@ -100,11 +194,11 @@ class Kernel:
                 f"two threads are called {name}", "give one of them another name: k.thread(name=…)"
             )
         where = len(self.tasks) if cpu is None else cpu
-        self.tasks[name] = Task(self.program, name, where, daemon)
+        self.tasks[name] = Task(self.program, name, where, daemon, process=process, blocked=blocked)
         if not any(frame.cpu == where for frame in self.frames.values()):
             for _ in range(self.frames_per_cpu):
                 self.add_frame(where)
-        self.program.task(name, lambda: _discard(function()), daemon=daemon)
+        self.program.task(name, lambda: _run(function), daemon=daemon)
 
     def add_frame(self, cpu: int, folio: Folio | None = None, data: int = 0) -> int:
         """Add a page frame to the lists of a CPU and return its number; 0 is the zero page."""
@@ -169,5 +263,7 @@ class Kernel:
         return self.add_frame(BOOT_CPU, Folio(refcount=1, mapcount=1, ksm=True), data)
 
 
-def _discard(_result: object) -> None:
+def _run(function: Callable[[], object]) -> None:
     """Threads return nothing: what a story's last line happens to be is no result."""
+    function()
+    exit_thread()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from refault.linux.include.linux.sched import TASK_RUNNING, TaskState
+from refault.linux.include.linux.sched.signal import SignalStruct, ThreadSignals
+from refault.linux.include.uapi.signal import Sigset
 
 if TYPE_CHECKING:
     from refault.explore import Cell, Program
@@ -18,14 +20,31 @@ class Task:
     ``list_del_init()``, also while it is being moved from one queue to the other.
     ``cpu`` is where the thread runs; the model has one CPU a thread unless told otherwise, since
     a thread more on a CPU only takes behaviours away.
+
+    A thread of a ``process`` can be sent signals and has cells for them; any other has none.
     """
 
-    def __init__(self, program: Program, name: str, cpu: int, daemon: bool) -> None:
+    def __init__(
+        self,
+        program: Program,
+        name: str,
+        cpu: int,
+        daemon: bool,
+        *,
+        process: SignalStruct | None = None,
+        blocked: Sigset = (),
+    ) -> None:
         self.name = name
         self.cpu = cpu
         self.daemon = daemon
         self.state: Cell[TaskState] = program.cell(f"{name}.state", TASK_RUNNING)
         self.on_list: Cell[bool] = program.cell(f"{name}.on_list", False)
+        self.process = process
+        self.signals: Cell[ThreadSignals] | None = None
+        if process is not None:
+            initial = ThreadSignals(blocked=blocked)
+            self.signals = program.cell(f"{name}.signals", initial)
+            process.threads.append(self)
 
     def __repr__(self) -> str:
         return self.name

@@ -28,6 +28,7 @@ from refault.linux.include.uapi.userfaultfd import (
     WriteprotectMode,
     ZeropageMode,
 )
+from refault.linux.kernel.entry.common import system_call
 from refault.linux.mm.khugepaged import hpage_collapse_scan_pmd
 from refault.linux.mm.ksm import try_to_merge_with_ksm_page
 from refault.linux.mm.madvise import madvise_dontneed_free
@@ -76,10 +77,12 @@ class Page:
         release_fault_lock(vmf)
         return answer
 
+    @system_call
     def mprotect(self, prot: Vm) -> None:
         """``mprotect(2)`` of the mapping."""
         do_mprotect_pkey(self.vma, prot)
 
+    @system_call
     def dontneed(self) -> None:
         """``madvise(MADV_DONTNEED)`` of the page."""
         madvise_dontneed_free(self.vma, self.address)
@@ -159,26 +162,32 @@ class UserFaultFd:
     def __init__(self, ctx: UserfaultfdCtx) -> None:
         self.ctx = ctx
 
+    @system_call
     def read(self) -> UffdMsg | None:
         """``read(2)``: the next message."""
         return userfaultfd_ctx_read(self.ctx)
 
+    @system_call
     def copy(self, page: Page, mode: CopyMode = CopyMode.NONE) -> int:
         """``UFFDIO_COPY``: returns the bytes filled, or -errno."""
         return userfaultfd_copy(self.ctx, page.address, mode)
 
+    @system_call
     def zeropage(self, page: Page, mode: ZeropageMode = ZeropageMode.NONE) -> int:
         """``UFFDIO_ZEROPAGE``: returns the bytes filled, or -errno."""
         return userfaultfd_zeropage(self.ctx, page.address, mode)
 
+    @system_call
     def protect(self, page: Page) -> int:
         """``UFFDIO_WRITEPROTECT`` with ``MODE_WP``."""
         return userfaultfd_writeprotect(self.ctx, page.address, WriteprotectMode.WP)
 
+    @system_call
     def unprotect(self, page: Page) -> int:
         """``UFFDIO_WRITEPROTECT`` without ``MODE_WP``; wakes."""
         return userfaultfd_writeprotect(self.ctx, page.address, WriteprotectMode.NONE)
 
+    @system_call
     def wake(self, page: Page) -> int:
         """``UFFDIO_WAKE``."""
         return userfaultfd_wake(self.ctx, page.address)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from refault.explore import BLOCKED, Blocked, Mode, Violation, current_task
+from refault.linux.kernel.locking.lockdep import preempt_disable, preempt_enable
 from refault.linux.modelled import kernel_function
 
 if TYPE_CHECKING:
@@ -52,9 +53,11 @@ def _release(owner: str | None, task: str) -> tuple[str | None, None]:
 def spin_lock(lock: SpinLock) -> None:
     """Take the lock."""
     lock.owner.update(_acquire, current_task())
+    preempt_disable(lock.name)
 
 
 @kernel_function("include/linux/spinlock.h", label=_label("spin_unlock"))
 def spin_unlock(lock: SpinLock) -> None:
     """Give the lock back."""
     lock.owner.update(_release, current_task())
+    preempt_enable(lock.name)

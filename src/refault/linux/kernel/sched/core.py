@@ -5,15 +5,19 @@ only then calls ``schedule()``; a waker makes the condition true, *then* looks a
 the waiter sees the condition or the waker sees the state, so no wake-up is lost.
 
 ``schedule()`` and ``try_to_wake_up()`` are one step each: both do their work under a lock of the
-scheduler (the run queue's, ``p->pi_lock``) that orders them fully. Signals are not modelled, so
-nothing but a waker ends a sleep.
+scheduler (the run queue's, ``p->pi_lock``) that orders them fully. ``schedule()`` looks for a
+signal once, before it takes the task off the CPU; after that only a wake-up ends the sleep, and
+whoever sends a signal makes one, after it has set the flag.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from refault.explore import atomic
 from refault.linux.include.linux.sched import TASK_RUNNING, TaskState
+from refault.linux.include.linux.sched.signal import signal_pending_state
+from refault.linux.kernel.locking.lockdep import might_sleep
 from refault.linux.modelled import current, kernel_function
 
 if TYPE_CHECKING:
@@ -40,10 +44,37 @@ def _is_running(state: TaskState) -> bool:
     return state == TASK_RUNNING
 
 
+def _look_for_signals(task: Task) -> None:
+    """What ``schedule()`` does first: with a signal pending that ends this sleep, none begins."""
+    if task.signals is None:
+        return
+    with atomic():
+        state = task.state.read()
+        if signal_pending_state(state, task):
+            task.state.write(TASK_RUNNING)
+
+
 @kernel_function("kernel/sched/core.c")
 def schedule() -> None:
     """Leave the CPU until the state is ``TASK_RUNNING``; at once if it is already."""
+    might_sleep("schedule()")
+    _look_for_signals(current())
     current().state.wait(_is_running)
+
+
+def _expire(state: TaskState) -> tuple[TaskState, bool]:
+    return TASK_RUNNING, state == TASK_RUNNING
+
+
+@kernel_function("kernel/time/sleep_timeout.c")
+def schedule_timeout() -> bool:
+    """Sleep until woken or until the time is up; tell whether it was the former.
+
+    The model has no clock: any time may be up at any moment.
+    """
+    might_sleep("schedule_timeout()")
+    _look_for_signals(current())
+    return current().state.update(_expire)
 
 
 def _wake(state: TaskState, mask: TaskState) -> tuple[TaskState, bool]:

@@ -11,6 +11,7 @@ from refault.explore import Violation, atomic, note, restart
 from refault.linux.include.linux.mm_types import FaultFlag, MmStruct, Pmd, Vm, VmFault
 from refault.linux.include.linux.page import frame
 from refault.linux.include.linux.pgtable import ZERO_PFN, Pte
+from refault.linux.kernel.entry.common import irqentry_exit_to_user_mode
 from refault.linux.mm.memory import handle_mm_fault
 from refault.linux.mm.mmap_lock import (
     lock_vma_under_rcu,
@@ -41,6 +42,7 @@ def store(mm: MmStruct, address: int, value: int) -> None:
     """Store to memory; runs again after each fault."""
     while True:
         restart()
+        irqentry_exit_to_user_mode()
         with atomic():
             pte = _walk(mm, address, True)
             if pte is not None:
@@ -55,6 +57,7 @@ def load(mm: MmStruct, address: int) -> int:
     """Load from memory; runs again after each fault."""
     while True:
         restart()
+        irqentry_exit_to_user_mode()
         value = 0
         with atomic():
             pte = _walk(mm, address, False)
