@@ -5,7 +5,7 @@ from setuptools import Extension, setup
 
 FOLDER = "src/refault/explore/engines"
 ENGINES = ("_behaviour", "_core", "_shortest", "_dpor", "_liveness", "_sample")
-SHARED = ("_core.h", "_fingerprints.h", "_behaviour.pxd", "_core.pxd")
+SHARED = ("_core.h", "_fingerprints.h", "_memory.h", "_behaviour.pxd", "_core.pxd")
 
 extensions = [
     Extension(

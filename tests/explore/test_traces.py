@@ -20,7 +20,7 @@ slow = pytest.mark.slow
 def run(build: Build) -> Dpor:
     """Run one execution of each trace, all of them."""
     dpor = Dpor(Exploration(build).tables.core, 10_000)
-    assert dpor.run(max_traces=10**9, seconds=600) == 0
+    assert dpor.run(max_traces=10**9, max_memory=1 << 32, seconds=600) == 0
     return dpor
 
 

@@ -53,7 +53,10 @@ def limit_options(command: F) -> F:
             help="Stop after this time (300).",
         ),
         click.option(
-            "--max-memory", callback=size, metavar="SIZE", help="Stop at this much memory (4G)."
+            "--max-memory",
+            callback=size,
+            metavar="SIZE",
+            help="Stop at this much memory, such as 4G (half of what is available).",
         ),
         click.option(
             "--max-states",

@@ -134,6 +134,8 @@ class Op:
             return Failed(Finding(v.kind, v.message))
         except AssertionError as e:
             return Failed(assertion(e))
+        except MemoryError:
+            raise
         except Exception as e:
             return Crashed(e)
 

@@ -123,7 +123,7 @@ class Runner:
             return Finding(v.kind, v.message)
         except AssertionError as e:
             return assertion(e)
-        except (ModelError, GreenletExit, KeyboardInterrupt):
+        except (ModelError, GreenletExit, KeyboardInterrupt, MemoryError):
             raise
         except BaseException as e:  # SystemExit too: a task cannot end the explorer
             raise self._crash(e) from e

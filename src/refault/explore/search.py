@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time as clock
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +26,7 @@ from .engines.states import StateSearch
 from .engines.traces import search_traces
 from .engines.watchdog import watching
 from .errors import UserError
+from .memory import bound, guarded, wanting
 from .replay import replay
 from .tables.behaviour import MAX_HISTORY
 from .trace import Finding, Trace
@@ -32,6 +35,9 @@ from .why.explain import SECONDS, explained
 
 Engine = Literal["portfolio", "states", "traces", "random"]
 Found = tuple[tuple[Finding, Trace | None], ...]
+
+GRACE = 0.5
+"""Where the time is up, so many seconds are left for the best counterexample, and to explain it."""
 
 
 @watching()
@@ -65,50 +71,87 @@ def check(
     ``explain`` the search for the counterexample with the fewest context switches, and for why it
     goes wrong, which takes at most ``explain_seconds`` for each, and no longer than the search
     took, or half a second (0: do not ask why).
-    ``max_states``, ``max_memory`` (bytes) and ``time`` (seconds) bound the search; a search that
-    meets a bound without a finding is *inconclusive*; a long one leaves a ``checkpoint`` that a
+    ``max_states``, ``max_memory`` (bytes that this process may take, and those that it starts;
+    half of what is available if not given) and ``time`` (seconds) bound the search; one that meets
+    a bound without a finding is *inconclusive*; a long one leaves a ``checkpoint`` that a
     later call goes on from with ``resume`` (``about`` names what it is of). ``progress`` is
     called with (states, transitions, depth) now and then. Raises ``ModelError`` for a model that
     breaks the rules; Ctrl-C makes the verdict *inconclusive*.
     """
-    limits = Limits().with_(max_states=max_states, max_memory=max_memory, time=time)
-    began = clock.perf_counter()
-    exploration = Exploration(build, max_history=max_history)
-    try:
-        options = Options(reduce, keep_terminals, progress, seed, checkpoint, resume, about)
-        outcome = _search(exploration, limits, engine, options)
-        lassos: tuple[Lasso, ...] = ()
-        code, remark = outcome.code, "not looked for"
-        if outcome.engine == TRACES and code == _core.COMPLETE:
-            remark = "every run ends"
-        elif liveness and code == _core.COMPLETE and not outcome.found:
-            lassos, code, remark = _endless(exploration, _rest(limits, began))
-        reason = _reason(code, limits)
-        if reason and checkpoint is not None and checkpoint.exists():
-            reason += "; go on with --resume"
-        evidence = _evidence(outcome, clock.perf_counter() - began, reason, remark)
-        rest = _rest(limits, began)
-        findings = _findings(
-            exploration, outcome, lassos, rest, explain and code != _core.INTERRUPTED
-        )
-        patience = min(explain_seconds, max(0.5, evidence.seconds))
-        findings = _explained(exploration, findings, patience)
-    finally:
-        exploration.tables.close()
+    limits = Limits(max_memory=bound(max_memory), asked_memory=max_memory)
+    limits = limits.with_(max_states=max_states, time=time)
+    options = Options(reduce, keep_terminals, progress, seed, checkpoint, resume, about)
+    patience = explain_seconds if explain else None
+    with guarded(limits.max_memory):
+        try:
+            exploration = Exploration(build, max_history=max_history)
+        except MemoryError:
+            return _none(_reason(_core.LIMIT_MEMORY, limits))
+        try:
+            return _check(exploration, limits, engine, options, liveness, patience)
+        except MemoryError:
+            return _none(_reason(_core.LIMIT_MEMORY, limits))
+        finally:
+            exploration.tables.close()
+
+
+def _check(
+    exploration: Exploration,
+    limits: Limits,
+    engine: Engine,
+    options: Options,
+    liveness: bool,
+    patience: float | None,
+) -> Verdict:
+    began = clock.monotonic()
+    end = began + limits.time
+    outcome = _search(exploration, limits, engine, options)
+    lassos: tuple[Lasso, ...] = ()
+    code, remark = outcome.code, "not looked for"
+    if outcome.engine == TRACES and code == _core.COMPLETE:
+        remark = "every run ends"
+    elif liveness and code == _core.COMPLETE and not outcome.found:
+        rest = limits.with_(time=_until(end) - clock.monotonic())
+        lassos, code, remark = _endless(exploration, rest)
+    reason = _reason(code, limits) + _kept(code, options)
+    evidence = _evidence(outcome, clock.monotonic() - began, reason, remark)
+    explain = patience is not None and code != _core.INTERRUPTED
+    findings = _findings(exploration, outcome, lassos, limits, _until(end) if explain else None)
+    if patience is not None:
+        patience = min(patience, max(0.5, evidence.seconds))
+        findings = _explained(exploration, findings, patience, _until(end))
     return conclude(
         complete=code == _core.COMPLETE,
         reason=reason,
         findings=findings,
         evidence=evidence,
         counts=outcome.counts,
-        terminals=outcome.final if keep_terminals else None,
+        terminals=outcome.final if options.keep_final else None,
         unreached=tuple(n for n in exploration.program.declared if n not in outcome.reached),
     )
 
 
-def _rest(limits: Limits, began: float) -> Limits:
-    """What is left of the time, and a moment at the least: an answer wants its explanation."""
-    return limits.with_(time=max(2.0, limits.time - (clock.perf_counter() - began)))
+def _none(reason: str) -> Verdict:
+    """The verdict where memory did not suffice to look at anything, or to say what was seen."""
+    evidence = Evidence("none", 0, 0, 0, 0, 0.0, 0, "none", 0.0, (reason,), 0, 0)
+    return conclude(complete=False, reason=reason, findings=(), evidence=evidence, counts={})
+
+
+def _until(end: float) -> float:
+    """When to be done: at the ``end`` of the time, or in a moment if that is now."""
+    return max(end, clock.monotonic() + GRACE)
+
+
+def _kept(code: int, options: Options) -> str:
+    """Say that a checkpoint is there; one of a search that is over is removed."""
+    path = options.checkpoint
+    if path is None or not path.exists():
+        return ""
+    if code != _core.COMPLETE:
+        return "; go on with --resume"
+    with suppress(OSError):
+        path.unlink()
+    return ""
 
 
 def _search(exploration: Exploration, limits: Limits, engine: Engine, options: Options) -> Outcome:
@@ -122,7 +165,7 @@ def _search(exploration: Exploration, limits: Limits, engine: Engine, options: O
     if engine == "traces":
         return search_traces(exploration, limits, limits.time, options)
     if engine == "random":
-        return search_samples(exploration, limits.time, options)
+        return search_samples(exploration, limits, limits.time, options)
     raise UserError(f"no engine is called {engine!r}", "portfolio, states, traces or random")
 
 
@@ -157,36 +200,49 @@ def _findings(
     outcome: Outcome,
     lassos: tuple[Lasso, ...],
     limits: Limits,
-    explain: bool,
+    deadline: float | None,
 ) -> Found:
-    """Every kind of finding; with its best trace, the easiest first, if ``explain``."""
-    if not explain:
+    """Every kind of finding, with its best trace unless ``deadline`` is None, the easiest first."""
+    if deadline is None:
         plain = [f for f, _ in outcome.found.values()] + [lasso.finding for lasso in lassos]
         return tuple((f, None) for f in plain)
     try:
-        traced = [_best(exploration, outcome, kind, limits) for kind in outcome.found]
+        traced = [_best(exploration, outcome, kind, limits, deadline) for kind in outcome.found]
         traced += [_round(exploration, lasso) for lasso in lassos]
-    except KeyboardInterrupt:
-        return _findings(exploration, outcome, lassos, limits, explain=False)
-    return tuple(sorted(traced, key=lambda t: (not t[1].minimal, t[1].switches, t[1].steps)))
+    except (KeyboardInterrupt, MemoryError):
+        return _findings(exploration, outcome, lassos, limits, None)
+    return tuple(sorted(traced, key=_ease))
 
 
-def _explained(exploration: Exploration, findings: Found, seconds: float) -> Found:
-    """The same with what explains each; the finding is that of a schedule made shorter."""
-    traces = [t and explained(exploration, t, seconds) for _, t in findings]
+def _ease(found: tuple[Finding, Trace | None]) -> tuple[bool, int, int]:
+    trace = found[1]
+    return (not trace.minimal, trace.switches, trace.steps) if trace else (True, sys.maxsize, 0)
+
+
+def _explained(exploration: Exploration, findings: Found, seconds: float, deadline: float) -> Found:
+    """The same with what explains each; the finding is that of a schedule made shorter.
+
+    Each takes ``seconds`` at most, and none goes on after ``deadline``.
+    """
+    traces = []
+    for _, trace in findings:
+        left = max(0.0, deadline - clock.monotonic())
+        traces.append(trace and explained(exploration, trace, min(seconds, left)))
     return tuple((t.finding if t else f, t) for (f, _), t in zip(findings, traces, strict=True))
 
 
 def _best(
-    exploration: Exploration, outcome: Outcome, kind: str, limits: Limits
-) -> tuple[Finding, Trace]:
+    exploration: Exploration, outcome: Outcome, kind: str, limits: Limits, deadline: float
+) -> tuple[Finding, Trace | None]:
     """The schedule with the fewest context switches to a finding of ``kind``, replayed."""
-    finding, path, minimal = best_path(exploration, outcome, kind, limits)
+    finding, path, minimal = best_path(exploration, outcome, kind, limits, deadline)
     schedule = exploration.named(path)
     return finding, replay(exploration.build, schedule, minimal=minimal, expect=kind)
 
 
-def _round(exploration: Exploration, lasso: Lasso) -> tuple[Finding, Trace]:
+def _round(exploration: Exploration, lasso: Lasso) -> tuple[Finding, Trace | None]:
+    if not lasso.cycle:
+        return lasso.finding, None
     path = lasso.stem + lasso.cycle
     trace = replay(
         exploration.build,
@@ -203,7 +259,7 @@ def _reason(code: int, limits: Limits) -> str:
     return {
         _core.COMPLETE: "",
         _core.LIMIT_STATES: f"{limits.max_states} states stored: raise --max-states",
-        _core.LIMIT_MEMORY: f"{limits.max_memory >> 20} MiB used: raise --max-memory",
+        _core.LIMIT_MEMORY: wanting(limits.max_memory, limits.asked_memory),
         _core.LIMIT_TIME: f"{limits.time:g} s passed: raise --time",
         _core.LIMIT_DEPTH: "a run does not end: use --engine states",
         _core.LIMIT_WIDTH: "an atomic block touches more than 64 cells: use --engine states",

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from .memory import soft
 from .trace import Finding, Trace
 
 Kind = Literal["holds", "violated", "vacuous", "inconclusive"]
 
 MAX_STATES = 50_000_000
-MAX_MEMORY = 4 << 30
 MAX_SECONDS = 300.0
 
 
 class Limits(Struct, frozen=True):
-    """Bounds of a search: states, bytes, seconds."""
+    """Bounds of a search: states, bytes that its process takes, seconds.
+
+    An engine ends by itself at ``soft_memory``, a little below the bound; ``asked_memory`` is the
+    bound that was asked for, if any: there may not be so much. See ``memory``.
+    """
 
     max_states: int = MAX_STATES
-    max_memory: int = MAX_MEMORY
+    max_memory: int = sys.maxsize
     time: float = MAX_SECONDS
+    asked_memory: int | None = None
+
+    @property
+    def soft_memory(self) -> int:
+        """Where an engine ends, so that what comes after it fits below the bound."""
+        return soft(self.max_memory)
 
     def with_(self, **bounds: int | float | None) -> Limits:
         """The same with some bounds changed, those that are not ``None``."""

@@ -85,7 +85,7 @@ cdef class Behaviour:
         free(self.signature)
         free(self.future)
         free(self.conflicts)
-        self.words = words
+        self.words = 0
         self.nfuture = len(signature)
         self.signature = <int32_t *> malloc((self.nfuture + 1) * sizeof(int32_t))
         self.future = <uint64_t *> malloc(len(future) + 8)
@@ -96,6 +96,7 @@ cdef class Behaviour:
             self.signature[i] = signature[i]
         memcpy(self.future, <const char *> future, len(future))
         memcpy(self.conflicts, <const char *> conflicts, len(conflicts))
+        self.words = words
 
     def withdraw(self):
         """An assumption behind a ``set_solo(node, True)`` broke: the running search must restart."""
@@ -111,11 +112,11 @@ cdef class Behaviour:
                 raise MemoryError
             return p
         if self.nretired == self.retired_capacity:
-            self.retired_capacity = max(64, 2 * self.retired_capacity)
-            r = <void **> realloc(self.retired, self.retired_capacity * sizeof(void *))
+            r = <void **> realloc(self.retired, max(64, 2 * self.retired_capacity) * sizeof(void *))
             if r == NULL:
                 raise MemoryError
             self.retired = r
+            self.retired_capacity = max(64, 2 * self.retired_capacity)
         p = malloc(size)
         if p == NULL:
             raise MemoryError

@@ -10,6 +10,10 @@ cdef extern from "_core.h":
     uint64_t refault_mix(uint64_t x) noexcept nogil
     uint64_t *refault_words(size_t words) noexcept nogil
 
+cdef extern from "_memory.h":
+    uint64_t refault_resident() noexcept nogil
+    void refault_give_back() noexcept nogil
+
 cdef extern from "_fingerprints.h":
     enum:
         REFAULT_SEGMENTS

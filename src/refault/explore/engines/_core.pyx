@@ -82,12 +82,12 @@ cdef class Core:
     cdef int log(self, int32_t slot, int32_t old) except -1 nogil:
         cdef Undo *u
         if self.nundo == self.undo_capacity:
-            self.undo_capacity = 1024 if self.undo_capacity == 0 else 2 * self.undo_capacity
-            u = <Undo *> realloc(self.undo, self.undo_capacity * sizeof(Undo))
+            u = <Undo *> realloc(self.undo, max(1024, 2 * self.undo_capacity) * sizeof(Undo))
             if u == NULL:
                 with gil:
                     raise MemoryError
             self.undo = u
+            self.undo_capacity = max(1024, 2 * self.undo_capacity)
         self.undo[self.nundo].slot = slot
         self.undo[self.nundo].old = old
         self.nundo += 1
@@ -193,12 +193,12 @@ cdef class Core:
     cdef int push(self, uint64_t fp, int64_t undo, int task, int choice) except -1 nogil:
         cdef Frame *f
         if self.depth + 1 == self.frame_capacity:
-            self.frame_capacity = 1024 if self.frame_capacity == 0 else 2 * self.frame_capacity
-            f = <Frame *> realloc(self.frames, self.frame_capacity * sizeof(Frame))
+            f = <Frame *> realloc(self.frames, max(1024, 2 * self.frame_capacity) * sizeof(Frame))
             if f == NULL:
                 with gil:
                     raise MemoryError
             self.frames = f
+            self.frame_capacity = max(1024, 2 * self.frame_capacity)
         self.depth += 1
         if self.depth > self.deepest:
             self.deepest = self.depth
@@ -429,7 +429,7 @@ cdef class Core:
         PyErr_CheckSignals()
         if monotonic() > self.deadline:
             return END_TIME
-        if self.known.bytes + self.frame_capacity * sizeof(Frame) > self.max_memory:
+        if refault_resident() > self.max_memory:
             return END_MEMORY
         return END_COMPLETE
 
@@ -456,6 +456,19 @@ cdef class Core:
         with nogil:
             code = self.visit_all(reduce)
         return code
+
+    def forget(self):
+        """Free the set of states and the stack: a search that was stopped cannot go on any more."""
+        self.depth = -1
+        self.nundo = 0
+        free(self.frames)
+        free(self.undo)
+        self.frames = NULL
+        self.undo = NULL
+        self.frame_capacity = self.undo_capacity = 0
+        if refault_clear(&self.known) or refault_path_clear(&self.stack, 1 << 10):
+            raise MemoryError
+        refault_give_back()
 
     # ---- checkpoints ---------------------------------------------------------------------------
 

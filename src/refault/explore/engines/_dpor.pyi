@@ -18,6 +18,7 @@ class Dpor:
         self,
         *,
         max_traces: int,
+        max_memory: int,
         seconds: float,
         terminal_sink: Callable[[list[int], list[int]], object] | None = None,
         tick: Callable[[int, int, int], object] | None = None,

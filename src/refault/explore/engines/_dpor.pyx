@@ -38,13 +38,16 @@ from refault.explore.engines._behaviour cimport (
     BLOCKED, NODE_CHOOSE, NODE_FAIL, Entry, Node, known_entry,
 )
 from refault.explore.engines._core cimport (
-    END_COMPLETE, END_DEPTH, END_RESTART, END_STATES, END_TIME, END_WIDTH, STEP_BLOCKED, STEP_FAIL,
-    STEP_MISSING, STEP_OK, Core, monotonic,
+    END_COMPLETE, END_DEPTH, END_MEMORY, END_RESTART, END_STATES, END_TIME, END_WIDTH, STEP_BLOCKED,
+    STEP_FAIL, STEP_MISSING, STEP_OK, Core, monotonic, refault_resident,
 )
+
+cdef double OFTEN = 0.05      # seconds between two looks at the bounds, at most
 
 cdef enum:
     NONE = -1
     WIDEST = 64       # cells that one step may touch
+    MOST = 1 << 30    # entries of an array, of which the numbers fit
 
 
 cdef struct Access:
@@ -128,8 +131,9 @@ cdef class Dpor:
     cdef int32_t *joined
     cdef readonly dict counts, paths
     cdef object tick
-    cdef double deadline
-    cdef uint64_t max_traces
+    cdef double deadline, looked
+    cdef int stop                   # why the search ends in the midst of an execution, or 0
+    cdef uint64_t max_traces, max_memory
 
     def __cinit__(self, Core core, int max_depth):
         cdef int i
@@ -186,12 +190,12 @@ cdef class Dpor:
                 self.scratch[i].write |= write
                 return 0
         if self.nscratch == self.scratch_capacity:
-            self.scratch_capacity = 256 if self.scratch_capacity == 0 else 2 * self.scratch_capacity
-            a = <Access *> realloc(self.scratch, self.scratch_capacity * sizeof(Access))
+            a = <Access *> realloc(self.scratch, max(256, 2 * self.scratch_capacity) * sizeof(Access))
             if a == NULL:
                 with gil:
                     raise MemoryError
             self.scratch = a
+            self.scratch_capacity = max(256, 2 * self.scratch_capacity)
         self.scratch[self.nscratch].cell = cell
         self.scratch[self.nscratch].write = write
         self.scratch[self.nscratch].value = value
@@ -286,14 +290,16 @@ cdef class Dpor:
         cdef Event *e = &self.events[self.nevent]
         cdef Access *a
         cdef int32_t i, k, c
+        cdef int64_t room
         cdef int32_t *clock = self.clocks + self.nevent * self.ntask
         if self.naccess + s.count > self.access_capacity:
-            self.access_capacity = 2 * self.access_capacity + s.count + 1024
-            a = <Access *> realloc(self.accesses, self.access_capacity * sizeof(Access))
+            room = 2 * <int64_t> self.access_capacity + s.count + 1024
+            a = <Access *> realloc(self.accesses, room * sizeof(Access)) if room < MOST else NULL
             if a == NULL:
                 with gil:
                     raise MemoryError
             self.accesses = a
+            self.access_capacity = room
         e.task = s.task
         e.choice = s.choice
         e.undo = undo
@@ -359,18 +365,20 @@ cdef class Dpor:
 
     cdef int32_t new_branch(self, Step *s) except -2 nogil:
         cdef int32_t b
+        cdef int64_t room
         cdef Branch *p
         if self.free_branch != NONE:
             b = self.free_branch
             self.free_branch = self.branches[b].sibling
         else:
             if self.nbranch == self.branch_capacity:
-                self.branch_capacity = max(1024, 2 * self.branch_capacity)
-                p = <Branch *> realloc(self.branches, self.branch_capacity * sizeof(Branch))
+                room = max(1024, 2 * <int64_t> self.branch_capacity)
+                p = <Branch *> realloc(self.branches, room * sizeof(Branch)) if room < MOST else NULL
                 if p == NULL:
                     with gil:
                         raise MemoryError
                 self.branches = p
+                self.branch_capacity = room
             b = self.nbranch
             self.nbranch += 1
             self.branches[b].room = 0
@@ -387,14 +395,16 @@ cdef class Dpor:
     cdef int keep(self, Branch *p, Step *s) except -1 nogil:
         """Copy the accesses of a step into the pool of the tree; a branch used again has its room."""
         cdef Access *a
+        cdef int64_t room
         if s.count > p.room:
             if self.npool + s.count > self.pool_capacity:
-                self.pool_capacity = 2 * self.pool_capacity + s.count + 1024
-                a = <Access *> realloc(self.pool, self.pool_capacity * sizeof(Access))
+                room = 2 * <int64_t> self.pool_capacity + s.count + 1024
+                a = <Access *> realloc(self.pool, room * sizeof(Access)) if room < MOST else NULL
                 if a == NULL:
                     with gil:
                         raise MemoryError
                 self.pool = a
+                self.pool_capacity = room
             p.first = self.npool
             p.room = s.count
             self.npool += s.count
@@ -677,6 +687,10 @@ cdef class Dpor:
         cdef Step s
         cdef Event *e
         for j in range(self.nevent):
+            if j % 16 == 0 and monotonic() > self.looked + OFTEN:
+                self.stop = self.bounds()
+                if self.stop:
+                    return 0
             e = &self.events[j]
             self.nscratch = 0
             s.task = e.task
@@ -792,14 +806,17 @@ cdef class Dpor:
                 return finding
         return -1
 
-    def run(self, *, uint64_t max_traces, double seconds, terminal_sink=None, tick=None):
+    def run(self, *, uint64_t max_traces, uint64_t max_memory, double seconds, terminal_sink=None, tick=None):
         """Run one execution of each trace. COMPLETE, a LIMIT_* code or RESTART."""
         cdef int code
         self.core.terminal_sink = terminal_sink
         self.core.aim_anew()
         self.max_traces = max_traces
+        self.max_memory = max_memory
         self.deadline = monotonic() + seconds
         self.tick = tick
+        self.looked = monotonic()
+        self.stop = 0
         with nogil:
             code = self.explore()
         return code
@@ -808,7 +825,10 @@ cdef class Dpor:
         if self.tick is not None:
             self.tick(self.traces, self.steps, self.nevent)
         PyErr_CheckSignals()
-        return END_TIME if monotonic() > self.deadline else END_COMPLETE
+        self.looked = monotonic()
+        if refault_resident() > self.max_memory:
+            return END_MEMORY
+        return END_TIME if self.looked > self.deadline else END_COMPLETE
 
     cdef int explore(self) except -1 nogil:
         cdef int t, code, finding
@@ -835,6 +855,8 @@ cdef class Dpor:
                 t = self.awake()
                 if t < 0:
                     self.ended()
+                    if self.stop:
+                        return self.stop
                 elif t == self.ntask:
                     self.redundant += 1
                 else:

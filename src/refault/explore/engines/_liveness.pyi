@@ -4,6 +4,8 @@ from ._core import Core
 
 Path = list[tuple[int, int]]
 
+class Late(Exception): ...
+
 class Graph:
     nstate: int
     nedge: int

@@ -23,8 +23,17 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from refault.explore.engines._behaviour cimport NODE_DONE
 from refault.explore.engines._core cimport (
     END_COMPLETE, END_MEMORY, END_STATES, END_TIME, STEP_BLOCKED, STEP_FAIL, STEP_MISSING, Core,
-    monotonic, refault_words,
+    monotonic, refault_resident, refault_words,
 )
+
+
+cdef enum:
+    MOST = 1 << 30    # states, of which the numbers fit
+    LOOK = 1 << 16    # states between two looks at the clock
+
+
+class Late(Exception):
+    """The time was up before an answer was there."""
 
 
 cdef struct Edge:
@@ -130,11 +139,15 @@ cdef class Graph:
         cdef uint64_t size = self.mask + 1, i, j
         cdef uint64_t *keys = self.keys
         cdef int32_t *numbers = self.numbers
-        self.keys = refault_words(2 * size)
-        self.numbers = <int32_t *> malloc(2 * size * sizeof(int32_t))
-        if self.keys == NULL or self.numbers == NULL:
+        cdef uint64_t *wider = refault_words(2 * size)
+        cdef int32_t *more = <int32_t *> malloc(2 * size * sizeof(int32_t))
+        if wider == NULL or more == NULL:
+            free(wider)
+            free(more)
             with gil:
                 raise MemoryError
+        self.keys = wider
+        self.numbers = more
         self.mask = 2 * size - 1
         for i in range(size):
             if keys[i]:
@@ -149,13 +162,15 @@ cdef class Graph:
 
     cdef int add_state(self, int32_t parent, int task, int choice) except -1 nogil:
         cdef State *s
+        cdef int64_t room
         if self.nstate == self.state_capacity:
-            self.state_capacity = 4096 if self.state_capacity == 0 else 2 * self.state_capacity
-            s = <State *> realloc(self.states, <size_t> self.state_capacity * sizeof(State))
+            room = max(4096, 2 * <int64_t> self.state_capacity)
+            s = <State *> realloc(self.states, room * sizeof(State)) if room < MOST else NULL
             if s == NULL:
                 with gil:
                     raise MemoryError
             self.states = s
+            self.state_capacity = room
         s = &self.states[self.nstate]
         s.enabled = 0
         s.parent = parent
@@ -169,12 +184,12 @@ cdef class Graph:
     cdef int add_edge(self, int32_t source, int32_t target, int task, int choice) except -1 nogil:
         cdef Edge *e
         if self.nedge == self.edge_capacity:
-            self.edge_capacity = 8192 if self.edge_capacity == 0 else 2 * self.edge_capacity
-            e = <Edge *> realloc(self.edges, self.edge_capacity * sizeof(Edge))
+            e = <Edge *> realloc(self.edges, max(8192, 2 * self.edge_capacity) * sizeof(Edge))
             if e == NULL:
                 with gil:
                     raise MemoryError
             self.edges = e
+            self.edge_capacity = max(8192, 2 * self.edge_capacity)
         e = &self.edges[self.nedge]
         e.source = source
         e.target = target
@@ -186,12 +201,12 @@ cdef class Graph:
     cdef int push(self, int32_t state, int64_t undo, uint64_t fp) except -1 nogil:
         cdef Frame *f
         if self.depth + 1 == self.frame_capacity or self.frames == NULL:
-            self.frame_capacity = 1024 if self.frame_capacity == 0 else 2 * self.frame_capacity
-            f = <Frame *> realloc(self.frames, self.frame_capacity * sizeof(Frame))
+            f = <Frame *> realloc(self.frames, max(1024, 2 * self.frame_capacity) * sizeof(Frame))
             if f == NULL:
                 with gil:
                     raise MemoryError
             self.frames = f
+            self.frame_capacity = max(1024, 2 * self.frame_capacity)
         self.depth += 1
         f = &self.frames[self.depth]
         f.state = state
@@ -213,10 +228,18 @@ cdef class Graph:
         PyErr_CheckSignals()
         if monotonic() > self.deadline:
             return END_TIME
-        if (self.mask * 12 + <uint64_t> self.state_capacity * (sizeof(State) + 32)
-                + <uint64_t> self.edge_capacity * sizeof(Edge)) > self.max_memory:
+        if refault_resident() > self.max_memory:
             return END_MEMORY
         return END_STATES if self.nstate > self.max_states else END_COMPLETE
+
+    cdef int look(self) except -1:
+        """Raise ``Late`` or ``MemoryError`` where a bound is passed."""
+        cdef int code = self.bounds()
+        if code == END_TIME:
+            raise Late
+        if code == END_MEMORY:
+            raise MemoryError
+        return 0
 
     cdef int visit_all(self) except -1 nogil:
         cdef uint64_t fp = self.core.reset()
@@ -326,6 +349,8 @@ cdef class Graph:
             depth = 1
             self.index[root] = self.low[root] = n
             n += 1
+            if n % LOOK == 0:
+                self.look()
             self.cursor[root] = self.out[root]
             self.stack[top] = root
             top += 1
@@ -339,6 +364,8 @@ cdef class Graph:
                     if self.index[u] < 0:
                         self.index[u] = self.low[u] = n
                         n += 1
+                        if n % LOOK == 0:
+                            self.look()
                         self.cursor[u] = self.out[u]
                         self.stack[top] = u
                         top += 1
@@ -386,14 +413,14 @@ cdef class Graph:
         """Each fair component: (states, tasks that step inside it, tasks that starve there).
 
         Nobody starves in a strongly fair one. A component that is only weakly fair is returned with the
-        starving tasks, followed by the strongly fair ones within.
+        starving tasks, followed by the strongly fair ones within. ``Late`` where the time is up.
         """
         cdef int32_t label, s
         cdef list work = self.decompose(None, 1), rest
         cdef list found = []
         cdef uint64_t starving, weak
         while work:
-            PyErr_CheckSignals()
+            self.look()
             label, members = work.pop()
             everywhere, somewhere, inside = self.masks(members, label)
             weak = everywhere & ~inside
@@ -424,7 +451,8 @@ cdef class Graph:
     def cycle(self, members, int32_t start, inside):
         """A round trip from ``start`` inside the component that is fair: as (task, choice) steps.
 
-        Each task of ``inside`` takes a step, or is seen in a state in which it cannot.
+        Each task of ``inside`` takes a step, or is seen in a state in which it cannot. ``Late`` where
+        the time is up.
         """
         cdef set component = set(members)
         cdef list steps = []
@@ -452,7 +480,9 @@ cdef class Graph:
         cdef dict came = {at: None}
         cdef list queue = [at], way
         cdef int32_t s, u
-        for here in queue:
+        for number, here in enumerate(queue):
+            if number % LOOK == 0:
+                self.look()
             s = here
             for e in range(self.out[s], self.out[s + 1]):
                 u = self.edges[e].target

@@ -12,9 +12,14 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from refault.explore.engines._behaviour cimport NODE_FAIL
 from refault.explore.engines._core cimport (
     STEP_BLOCKED, STEP_FAIL, STEP_MISSING, STEP_OK, Core, monotonic, refault_mix,
+    refault_resident,
 )
 
 from refault.explore.engines._core import COMPLETE, LIMIT_MEMORY, LIMIT_STATES, LIMIT_TIME
+
+
+cdef enum:
+    MOST = 1 << 30    # visits, of which the numbers fit
 
 
 cdef struct Visit:
@@ -116,12 +121,14 @@ cdef class Shortest:
         cdef Visit *v
         cdef int32_t *b
         cdef int32_t size, i, k
+        cdef int64_t room
         if self.nvisit == self.capacity:
-            self.capacity = max(4096, 2 * self.capacity)
-            v = <Visit *> realloc(self.visits, <size_t> self.capacity * sizeof(Visit))
+            room = max(4096, 2 * <int64_t> self.capacity)
+            v = <Visit *> realloc(self.visits, room * sizeof(Visit)) if room < MOST else NULL
             if v == NULL:
                 raise MemoryError
             self.visits = v
+            self.capacity = room
         if steps >= self.nbucket:
             size = max(1024, 2 * self.nbucket)
             for k in range(3):
@@ -146,12 +153,14 @@ cdef class Shortest:
     cdef int first_time(self, uint64_t key) except -1:
         cdef uint64_t size, i, j
         cdef uint64_t *old
+        cdef uint64_t *wider
         if (self.nseen + 1) * 10 > (self.mask + 1) * 6:
             old = self.seen
             size = self.mask + 1
-            self.seen = <uint64_t *> calloc(2 * size, sizeof(uint64_t))
-            if self.seen == NULL:
+            wider = <uint64_t *> calloc(2 * size, sizeof(uint64_t))
+            if wider == NULL:
                 raise MemoryError
+            self.seen = wider
             self.mask = 2 * size - 1
             for i in range(size):
                 if old[i]:
@@ -246,6 +255,8 @@ cdef class Shortest:
         cdef double deadline = monotonic() + seconds
         cdef uint64_t count = 0
         self.seen = <uint64_t *> calloc(1 << 12, sizeof(uint64_t))
+        if self.seen == NULL:
+            raise MemoryError
         self.mask = (1 << 12) - 1
         self.add(-1, -1, 0, 0, 0)
         while empty < 3:
@@ -267,7 +278,7 @@ cdef class Shortest:
                         return None, LIMIT_TIME
                     if self.nseen > max_states:
                         return None, LIMIT_STATES
-                    if self.capacity * sizeof(Visit) + self.mask * 12 > max_memory:
+                    if refault_resident() > max_memory:
                         return None, LIMIT_MEMORY
             level = (level + 1) % 3
             empty += 1

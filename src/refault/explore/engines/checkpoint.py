@@ -76,7 +76,7 @@ def save(
         restarts=restarts,
         seconds=seconds,
         digest=tables.digest(),
-        log=tables.log,
+        log=tables.asked(),
         futures=futures,
         findings=tables.findings,
         search=tables.core.save(),

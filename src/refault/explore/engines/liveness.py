@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time as clock
 from typing import NamedTuple
 
 from ..errors import UserError
-from ..tables.behaviour import Tables
+from ..tables.behaviour import OutOfTime, Tables
 from ..trace import Finding
 from ..verdict import Limits
 from . import _core
-from ._liveness import Graph
+from ._liveness import Graph, Late
 from ._shortest import nearest
 
 Path = list[tuple[int, int]]
@@ -17,7 +18,7 @@ MAX_TASKS = 64
 
 
 class Lasso(NamedTuple):
-    """A way into a cycle, and once around it."""
+    """A way into a cycle, and once around it; ``cycle`` is empty if there was no time for that."""
 
     finding: Finding
     stem: Path
@@ -75,7 +76,7 @@ def endless_runs(tables: Tables, limits: Limits) -> Liveness:
     It comes after a complete search of states. That search may have been a reduced one and still
     tell whether there is a cycle at all: if some run is endless, so is one that takes steps of
     persistent sets only (Valmari 1989), so an acyclic reduced graph has no endless run to look
-    for.
+    for. It takes at most ``limits.time`` seconds.
     """
     if not has_cycle(tables):
         return Liveness((), _core.COMPLETE, "every run ends: no task can come back to where it was")
@@ -86,13 +87,24 @@ def endless_runs(tables: Tables, limits: Limits) -> Liveness:
             f"livelocks are looked for among at most {MAX_TASKS} tasks",
             "use fewer tasks, or --no-liveness",
         )
+    deadline = clock.monotonic() + limits.time
+    try:
+        with tables.bounded(deadline, limits.soft_memory):
+            return _fair_cycles(tables, limits, deadline)
+    except (OutOfTime, Late):
+        return Liveness((), _core.LIMIT_TIME, "")
+    except MemoryError:
+        return Liveness((), _core.LIMIT_MEMORY, "")
+
+
+def _fair_cycles(tables: Tables, limits: Limits, deadline: float) -> Liveness:
     graph = Graph(tables.core)
     code = graph.build(
-        max_states=limits.max_states, max_memory=limits.max_memory, seconds=limits.time
+        max_states=limits.max_states, max_memory=limits.soft_memory, seconds=limits.time
     )
     if code != _core.COMPLETE:
         return Liveness((), code, "")
-    search = _Endless(tables, graph, limits)
+    search = _Endless(tables, graph, limits, deadline)
     components = [Component(*c) for c in graph.fair()]
     lassos = search.lassos(components)
     strong = sum(not c.starving for c in components)
@@ -105,7 +117,8 @@ def endless_runs(tables: Tables, limits: Limits) -> Liveness:
 class _Endless:
     """Turns bad components into lassos, one for each kind of finding."""
 
-    def __init__(self, tables: Tables, graph: Graph, limits: Limits) -> None:
+    def __init__(self, tables: Tables, graph: Graph, limits: Limits, deadline: float) -> None:
+        self._deadline = deadline
         self._tables = tables
         self._graph = graph
         self._limits = limits
@@ -146,8 +159,8 @@ class _Endless:
             self._tables.core,
             self._graph.fingerprints(list(owner)),
             max_states=self._limits.max_states,
-            max_memory=self._limits.max_memory,
-            seconds=self._limits.time,
+            max_memory=self._limits.soft_memory,
+            seconds=max(0.0, self._deadline - clock.monotonic()),
         )
         if found is None:
             state = components[0][0].members[0]
@@ -155,5 +168,8 @@ class _Endless:
         else:
             state, stem = self._graph.state(found[0]), found[1]
         component, finding = owner[state]
-        cycle = self._graph.cycle(component.members, state, component.inside)
+        try:
+            cycle = self._graph.cycle(component.members, state, component.inside)
+        except Late:
+            cycle = []
         return Lasso(finding, stem, cycle, found is not None)

@@ -21,6 +21,7 @@ import warnings
 from contextlib import suppress
 from types import TracebackType
 
+from ..memory import guarded, resident
 from ..verdict import Limits
 from . import _core
 from .best import with_best_paths
@@ -33,6 +34,9 @@ from .traces import MAX_TASKS, search_traces
 ALONE = 0.5
 """So many seconds the search of states is alone."""
 
+PART = 4
+"""The rival gets one part in so many of the memory that is left when it begins."""
+
 
 class _Won(Exception):
     """The other process has finished."""
@@ -41,25 +45,34 @@ class _Won(Exception):
 class Rival:
     """A process of its own with another engine; a context manager that leaves nothing behind."""
 
-    def __init__(self, exploration: Exploration, limits: Limits, options: Options) -> None:
+    def __init__(
+        self, exploration: Exploration, limits: Limits, options: Options, memory: int
+    ) -> None:
+        """Begin; it may take ``memory`` bytes beside what it shares with this process."""
         self._read, write = os.pipe()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # threads: none of ours runs here
             self._pid = os.fork()
         if self._pid == 0:
-            self._be(exploration, limits, write, options)
+            self._be(exploration, limits, write, options, memory)
         os.close(write)
         self._data = b""
         self.outcome: Outcome | None = None
 
     @staticmethod
-    def _be(exploration: Exploration, limits: Limits, write: int, options: Options) -> None:
+    def _be(
+        exploration: Exploration, limits: Limits, write: int, options: Options, memory: int
+    ) -> None:
         status = 1
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             _die_with_parent()
-            fresh = Exploration(exploration.build)
-            outcome = _other(fresh, limits, options._replace(progress=None))
+            exploration.tables.core.forget()
+            limits = limits.with_(max_memory=resident() + memory)
+            with guarded(limits.max_memory):
+                fresh = Exploration(exploration.build)
+                outcome = _other(fresh, limits, options._replace(progress=None))
             if outcome.code == _core.COMPLETE or outcome.found:
                 with os.fdopen(write, "wb") as pipe:
                     pickle.dump(outcome, pipe)
@@ -72,7 +85,7 @@ class Rival:
     def poll(self) -> None:
         """Raise ``_Won`` once the outcome is there."""
         while self._read >= 0 and select.select([self._read], [], [], 0)[0]:
-            piece = os.read(self._read, 1 << 20)
+            piece = os.read(self._read, 1 << 16)
             if piece:
                 self._data += piece
                 continue
@@ -111,10 +124,10 @@ def _other(exploration: Exploration, limits: Limits, options: Options) -> Outcom
     if _finite(exploration):
         outcome = search_traces(exploration, limits, limits.time, options)
         if outcome.code == _core.COMPLETE:
-            left = max(1.0, limits.time - (clock.monotonic() - began))
-            return with_best_paths(exploration, outcome, limits.with_(time=left))
+            return with_best_paths(exploration, outcome, limits, began + limits.time)
         exploration = Exploration(exploration.build)
-    return search_samples(exploration, limits.time - (clock.monotonic() - began), options)
+    left = limits.time - (clock.monotonic() - began)
+    return search_samples(exploration, limits, left, options)
 
 
 def _finite(exploration: Exploration) -> bool:
@@ -149,6 +162,8 @@ def race(exploration: Exploration, limits: Limits, options: Options) -> Outcome:
             code = states.code
     except KeyboardInterrupt:
         code = _core.INTERRUPTED
+    except MemoryError:
+        code = _core.LIMIT_MEMORY
     states.close(code)
     return states.outcome(code)
 
@@ -160,9 +175,17 @@ def _race(
     states: StateSearch,
     left: float,
 ) -> Outcome | None:
-    """Both at once, for ``left`` seconds; the outcome of the rival if it wins."""
+    """Both at once, for ``left`` seconds; the outcome of the rival if it wins.
+
+    Where the search of states runs out of its part of the memory it waits for the rival, for as
+    long as it has taken itself, and then goes on alone with all of it.
+    """
     deadline = clock.monotonic() + left
-    with Rival(exploration, limits.with_(time=left), options) as rival:
+    share = max(0, limits.max_memory - resident()) // PART
+    with (
+        Rival(exploration, limits.with_(time=left), options, share) as rival,
+        states.within(limits.max_memory - share),
+    ):
 
         def tick(seen: int, steps: int, depth: int) -> None:
             rival.poll()
@@ -174,7 +197,12 @@ def _race(
                 states.strengthen()
             code = states.run(left, tick)
             if code in (_core.LIMIT_STATES, _core.LIMIT_MEMORY):
-                rival.wait(deadline - clock.monotonic())
+                rest = deadline - clock.monotonic()
+                alone = code == _core.LIMIT_MEMORY and not states.torn
+                rival.wait(min(rest, left - rest) if alone else rest)
         except _Won:
             return rival.outcome
+    left = deadline - clock.monotonic()
+    if states.code == _core.LIMIT_MEMORY and not states.torn and left > 0:
+        states.run(left)
     return None

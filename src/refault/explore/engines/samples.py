@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import time as clock
 
 from ..tables.behaviour import OutOfTime
+from ..verdict import Limits
 from . import _core
 from ._sample import Sampler
 from .exploration import SAMPLES, Exploration, Options, Outcome
@@ -13,20 +13,22 @@ from .exploration import SAMPLES, Exploration, Options, Outcome
 MAX_DEPTH = 10_000
 
 
-def search_samples(exploration: Exploration, seconds: float, options: Options) -> Outcome:
+def search_samples(
+    exploration: Exploration, limits: Limits, seconds: float, options: Options
+) -> Outcome:
     """Run random schedules until one shows a finding, for at most ``seconds``."""
     tables = exploration.tables
     sampler = Sampler(tables.core, options.seed, MAX_DEPTH)
-    tables.deadline = clock.monotonic() + seconds
     code = _core.LIMIT_TIME
     try:
-        sampler.run(seconds=seconds)
+        with tables.bounded(clock.monotonic() + seconds, limits.soft_memory):
+            sampler.run(seconds=seconds)
     except OutOfTime:
         pass
+    except MemoryError:
+        code = _core.LIMIT_MEMORY
     except KeyboardInterrupt:
         code = _core.INTERRUPTED
-    finally:
-        tables.deadline = math.inf
     return exploration.outcome(
         SAMPLES,
         code,

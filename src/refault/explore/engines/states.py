@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time as clock
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from ..tables.behaviour import OutOfTime
+from ..memory import guarded
+from ..tables.behaviour import OutOfMemory, OutOfTime
 from ..tables.futures import Futures, take
 from ..verdict import Limits
 from . import _core, checkpoint
@@ -23,7 +24,11 @@ WORTH = 5.0
 
 
 class StateSearch:
-    """An exhaustive search over states that can be stopped by a bound and gone on with."""
+    """An exhaustive search over states that can be stopped by a bound and gone on with.
+
+    ``torn`` says that memory ran out in the midst of something: it can be gone on with from a
+    checkpoint, but not here.
+    """
 
     def __init__(self, exploration: Exploration, limits: Limits, options: Options) -> None:
         self._ex = exploration
@@ -32,6 +37,7 @@ class StateSearch:
         self._begun = False
         self._start = self._saved = clock.monotonic()
         self._before = 0.0
+        self.torn = False
         self.restarts = 0
         self.code = _core.LIMIT_TIME
         self.futures: Futures | None = None
@@ -87,21 +93,35 @@ class StateSearch:
         resume, self._begun = self._begun, True
         if not resume:
             self._ex.final.clear()
-        tables.deadline = deadline
         try:
-            return tables.core.search(
-                reduce=bool(self._options.reduce),
-                resume=resume,
-                max_states=self._limits.max_states,
-                max_memory=self._limits.max_memory,
-                seconds=max(0.0, deadline - clock.monotonic()),
-                terminal_sink=self._ex.keep if self._options.keep_final else None,
-                tick=progress,
-            )
+            with tables.bounded(deadline, self._limits.soft_memory):
+                return tables.core.search(
+                    reduce=bool(self._options.reduce),
+                    resume=resume,
+                    max_states=self._limits.max_states,
+                    max_memory=self._limits.soft_memory,
+                    seconds=max(0.0, deadline - clock.monotonic()),
+                    terminal_sink=self._ex.keep if self._options.keep_final else None,
+                    tick=progress,
+                )
         except OutOfTime:
             return _core.LIMIT_TIME
+        except OutOfMemory:
+            return _core.LIMIT_MEMORY
+        except MemoryError:
+            self.torn = True
+            return _core.LIMIT_MEMORY
+
+    @contextmanager
+    def within(self, max_memory: int) -> Iterator[None]:
+        """Search in less memory than the limits have, for others need some."""
+        before = self._limits
+        self._limits = before.with_(max_memory=max_memory)
+        try:
+            with guarded(max_memory):
+                yield
         finally:
-            tables.deadline = math.inf
+            self._limits = before
 
     def outcome_after(self, seconds: float) -> Outcome:
         """Go on for at most ``seconds`` and say what came of it, also after Ctrl-C."""
@@ -109,6 +129,8 @@ class StateSearch:
             code = self.run(seconds)
         except KeyboardInterrupt:
             code = _core.INTERRUPTED
+        except MemoryError:
+            code = _core.LIMIT_MEMORY
         self.close(code)
         return self.outcome(code)
 
@@ -141,8 +163,9 @@ class StateSearch:
                 seconds=self.seconds,
                 futures=self.futures,
             )
-        except OSError as e:
-            where = f"{options.checkpoint}: {e.strerror or e}"
+        except (OSError, MemoryError) as e:
+            why = "out of memory" if isinstance(e, MemoryError) else e.strerror or e
+            where = f"{options.checkpoint}: {why}"
             warnings.warn(f"no checkpoint was written: {where}", RuntimeWarning, stacklevel=2)
 
     @property
@@ -151,13 +174,12 @@ class StateSearch:
         return self._before + clock.monotonic() - self._start
 
     def close(self, code: int) -> None:
-        """Keep a checkpoint of a long search that is not complete; remove that of one that is."""
-        path = self._options.checkpoint
+        """Keep a checkpoint of a long search that is not complete, and give the memory back."""
         if code in STOPPED and self._begun and self.seconds > WORTH:
             self.save()
-        elif code == _core.COMPLETE and path is not None:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+        self._begun = False
+        with suppress(MemoryError):
+            self._ex.tables.core.forget()
 
     def _reduction(self) -> str:
         if not self._options.reduce:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time as clock
 
 from ..errors import UserError
@@ -28,29 +27,31 @@ def search_traces(
     if len(exploration.program.tasks) > MAX_TASKS:
         raise UserError(f"traces are searched of at most {MAX_TASKS} tasks", "use --engine states")
     exploration.final.clear()
-    tables.deadline = clock.monotonic() + seconds
+    deadline = clock.monotonic() + seconds
     dpor = Dpor(tables.core, MAX_DEPTH)
     restarts = 0
 
     def run() -> int:
         return dpor.run(
             max_traces=limits.max_states,
-            seconds=max(0.0, tables.deadline - clock.monotonic()),
+            max_memory=limits.soft_memory,
+            seconds=max(0.0, deadline - clock.monotonic()),
             terminal_sink=exploration.keep if options.keep_final else None,
             tick=options.progress,
         )
 
     try:
-        while (code := run()) == _core.RESTART:
-            restarts += 1
-            exploration.final.clear()
-            dpor = Dpor(tables.core, MAX_DEPTH)
+        with tables.bounded(deadline, limits.soft_memory):
+            while (code := run()) == _core.RESTART:
+                restarts += 1
+                exploration.final.clear()
+                dpor = Dpor(tables.core, MAX_DEPTH)
     except OutOfTime:
         code = _core.LIMIT_TIME
+    except MemoryError:
+        code = _core.LIMIT_MEMORY
     except KeyboardInterrupt:
         code = _core.INTERRUPTED
-    finally:
-        tables.deadline = math.inf
     return exploration.outcome(
         TRACES,
         code,

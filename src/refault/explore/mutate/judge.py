@@ -10,6 +10,7 @@ from ..engines import _core
 from ..engines.exploration import Build, Exploration, Options, Progress
 from ..engines.states import StateSearch
 from ..errors import UserError
+from ..memory import resident
 from ..program import Program
 from ..search import check
 from ..verdict import Limits, Verdict
@@ -144,7 +145,7 @@ def _check(build: Build, mutation: Mutation, states: int, seconds: float) -> _An
             engine="states",
             explain=False,
             max_states=states,
-            max_memory=MEMORY,
+            max_memory=resident() + MEMORY,
             time=seconds,
         )
     except UserError as error:

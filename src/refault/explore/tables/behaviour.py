@@ -36,9 +36,11 @@ is nondeterministic.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -46,6 +48,7 @@ from ..engines._behaviour import Behaviour
 from ..engines._core import Core
 from ..errors import EndlessLoop, HiddenState, Nondeterminism
 from ..keys import key
+from ..memory import resident
 from ..operation import Crashed, Failed, Op, typed
 from ..program import Program, Task
 from ..runner import Finished, Place, Request, Stop, place_text
@@ -61,8 +64,16 @@ MAX_NODES = 2_000_000
 DONE, CHOOSE, FAIL = -1, -2, -3
 
 
+LOOK = 256
+"""Fills between two looks at the memory that the process has taken."""
+
+
 class OutOfTime(Exception):
     """The deadline passed while a table was being filled."""
+
+
+class OutOfMemory(MemoryError):
+    """The bound of memory was found to be passed before a table was filled; it is unharmed."""
 
 
 class Node(NamedTuple):
@@ -88,8 +99,10 @@ class Tables:
         self.nodes: list[Node] = []
         self.findings: list[Finding] = []
         self.fill_probe: Any = None
-        self.deadline = math.inf
         self.log: list[tuple[int, int]] = []
+        self._deadline = math.inf
+        self._max_memory = sys.maxsize
+        self._settled = (0, 0)
         self._max_history = max_history
         self._folds = Folds()
         self._by_fold: dict[int, int] = {}
@@ -100,6 +113,24 @@ class Tables:
         self._node_keys: list[int] = []
         self._root()
         self.discipline.settle()
+        self._settle()
+
+    @contextmanager
+    def bounded(self, deadline: float, max_memory: int = sys.maxsize) -> Iterator[None]:
+        """Fill no table after ``deadline``, or where the process has over ``max_memory`` bytes.
+
+        ``OutOfTime`` and ``OutOfMemory`` tell; a search that they end can go on.
+        """
+        before = self._deadline, self._max_memory
+        self._deadline, self._max_memory = deadline, max_memory
+        try:
+            yield
+        finally:
+            self._deadline, self._max_memory = before
+
+    def _settle(self) -> None:
+        """What is in the tables now is there as a whole; see ``log`` and ``digest``."""
+        self._settled = len(self.log), len(self.nodes)
 
     def _root(self) -> None:
         starts = [self._start(t) for t in self.program.tasks]
@@ -112,8 +143,10 @@ class Tables:
 
     def fill(self, node: int, value: int) -> None:
         """Complete the entry of ``node`` at the cell's value ``value`` (or for a choice)."""
-        if time.monotonic() > self.deadline:
+        if time.monotonic() > self._deadline:
             raise OutOfTime
+        if len(self.log) % LOOK == 0 and resident() > self._max_memory:
+            raise OutOfMemory
         self.log.append((node, value))
         at = self.nodes[node]
         request = at.request
@@ -124,7 +157,12 @@ class Tables:
         else:
             self._fill_op(node, at, request.op, value)
         if self.discipline.settle():
+<<<<<<< HEAD
             self.native.withdraw()
+=======
+            self.core.withdraw()
+        self._settle()
+>>>>>>> af04fab (explore/memory: the bound of memory is that of the process, and is kept)
 
     def _fill_op(self, node: int, at: Node, op: Op, value: int) -> None:
         outcome = op.outcome(value)
@@ -303,9 +341,16 @@ class Tables:
         for (source, _result), target in self.successors.items():
             yield source, target
 
+    def asked(self) -> list[tuple[int, int]]:
+        """Which entries were asked for, in order; not one that Ctrl-C or the like came between."""
+        return self.log[: self._settled[0]]
+
     def digest(self) -> int:
-        """A number that two tables have in common only if they know the same local states."""
-        return key("tables", tuple(self._node_keys))
+        """A number that two tables have in common only if they know the same local states.
+
+        Those of an entry that was not completed are left out.
+        """
+        return key("tables", tuple(self._node_keys[: self._settled[1]]))
 
     def close(self) -> None:
         """Unwind the parked runs."""

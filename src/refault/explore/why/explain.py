@@ -14,7 +14,6 @@ that is not known to be the shortest is made shorter first.
 
 from __future__ import annotations
 
-import math
 import time as clock
 from typing import NamedTuple
 
@@ -44,18 +43,16 @@ def explained(exploration: Exploration, trace: Trace, seconds: float = SECONDS) 
     if seconds <= 0:
         return trace
     deadline = clock.monotonic() + seconds
-    exploration.tables.deadline = deadline
     try:
-        shorter = _shortened(exploration, trace, deadline - seconds / 2)
-        return _why(exploration, shorter, deadline, _bound(seconds))
-    except OutOfTime:
+        with exploration.tables.bounded(deadline):
+            shorter = _shortened(exploration, trace, deadline - seconds / 2)
+            return _why(exploration, shorter, deadline, _bound(seconds))
+    except (OutOfTime, MemoryError):
         return with_fields(trace, unexplained=_bound(seconds))
     except KeyboardInterrupt:
         return with_fields(trace, unexplained="interrupted")
     except UserError as error:
         return with_fields(trace, unexplained=error.message)
-    finally:
-        exploration.tables.deadline = math.inf
 
 
 def _bound(seconds: float) -> str:

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from ..engines import _core
+from ..memory import resident
 from ..tables.behaviour import OutOfTime, Tables
 from ..tables.predicate import StateView
 from .walk import State, Walker
@@ -96,7 +97,7 @@ class Ends:
                     reduce=True,
                     resume=False,
                     max_states=MAX_STATES,
-                    max_memory=MAX_MEMORY,
+                    max_memory=resident() + MAX_MEMORY,
                     seconds=max(0.0, self._deadline - clock.monotonic()),
                     terminal_sink=sink,
                 )
