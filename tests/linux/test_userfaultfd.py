@@ -15,7 +15,7 @@ from refault.linux.include.uapi.userfaultfd import (
     UffdMsg,
     UffdRange,
 )
-from refault.linux.mm.userfaultfd import COPIED
+from refault.linux.mm.userfaultfd.mfill import COPIED
 from refault.linux.tools.testing.selftests.mm.uffd_common import uffd_read_thread
 from refault.patches import resolve
 

@@ -19,16 +19,29 @@ from refault.linux import AddressSpace, Kernel, Page, UserFaultFd, modelled_func
 PACKAGE = Path(refault.linux.__file__).parent
 
 PIECES = {
+    "copy_outside_the_locks",
     "find_and_refile",
+    "find_event",
     "isolate_folio",
     "load",
+    "lock_src_folio",
+    "mfill_get_vma",
+    "mfill_put_vma",
     "mm_fault_error",
+    "mmap_changing_begin",
+    "mmap_changing_end",
+    "move_pages_loop",
+    "new_fork_ctx",
     "pte_must_wait",
     "refile",
     "set_page_anon_exclusive",
+    "sleep_on_uwq",
     "store",
     "swap_write_folio",
+    "uffd_api_features",
     "unlink_uwq",
+    "unregister_vma",
+    "userfault_refused",
     "wake_filled",
 }
 """Modelled functions that 6.18 has no function for: pieces of others, and the hardware."""

@@ -26,7 +26,8 @@ from refault.linux.kernel.exit import exit_thread, kill_process
 from refault.linux.kernel.signal.syscalls import sys_kill, sys_tgkill
 from refault.linux.task import Task
 from refault.linux.tools.testing.selftests.mm.uffd_common import uffd_read_thread
-from refault.linux.user import BOOT_CPU, AddressSpace, Page, UserFaultFd
+from refault.linux.uffd import UserFaultFd
+from refault.linux.user import BOOT_CPU, AddressSpace, Page
 
 if TYPE_CHECKING:
     from refault.explore import Cell, Program
@@ -217,13 +218,28 @@ class Kernel:
         process: AddressSpace,
         *,
         nonblock: bool = False,
-        features: UffdFeature = UffdFeature.NONE,
+        features: UffdFeature | None = UffdFeature.NONE,
+        user_mode_only: bool = False,
         name: str = "uffd",
     ) -> UserFaultFd:
-        """Open a userfaultfd for a process; ``AddressSpace.mmap()`` registers memory with it."""
-        ctx = UserfaultfdCtx(self.program, name, process.mm, nonblock=nonblock, features=features)
+        """Open a userfaultfd for a process; ``AddressSpace.mmap()`` registers memory with it.
+
+        Its handshake has been made with these ``features``; None leaves that to the story.
+        """
+        ctx = UserfaultfdCtx(
+            self.program,
+            name,
+            process.mm,
+            nonblock=nonblock,
+            user_mode_only=user_mode_only,
+            features=_enabled(features),
+        )
         self.uffds.append(ctx)
         return UserFaultFd(ctx)
+
+    def uffd(self, name: str) -> UserfaultfdCtx | None:
+        """Return a userfaultfd by its name; None if that is empty."""
+        return next(ctx for ctx in self.uffds if ctx.name == name) if name else None
 
     def uffd_page(
         self,
@@ -232,6 +248,7 @@ class Kernel:
         wp: bool = False,
         contents: str = "",
         protected: bool = False,
+        pages: int = 1,
     ) -> tuple[Page, UserFaultFd]:
         """Make a process with one page and a userfaultfd that it is registered with.
 
@@ -240,7 +257,9 @@ class Kernel:
         """
         process = self.mm()
         uffd = self.userfaultfd(process)
-        page = process.mmap(prot, uffd=uffd, wp=wp, contents=contents, protected=protected)
+        page = process.mmap(
+            prot, uffd=uffd, wp=wp, contents=contents, protected=protected, pages=pages
+        )
         return page, uffd
 
     def monitor(self, uffd: UserFaultFd, *, wp: bool = False, name: str = "monitor") -> None:
@@ -261,6 +280,15 @@ class Kernel:
     def ksm_page(self, data: int) -> int:
         """Return the number of a KSM page with these contents, mapped in some other process."""
         return self.add_frame(BOOT_CPU, Folio(refcount=1, mapcount=1, ksm=True), data)
+
+
+def _enabled(features: UffdFeature | None) -> UffdFeature:
+    """What the handshake leaves behind; WP_ASYNC brings WP_UNPOPULATED with it."""
+    if features is None:
+        return UffdFeature.NONE
+    if features & UffdFeature.WP_ASYNC:
+        features |= UffdFeature.WP_UNPOPULATED
+    return features | UffdFeature.INITIALIZED
 
 
 def _run(function: Callable[[], object]) -> None:

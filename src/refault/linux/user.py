@@ -10,24 +10,11 @@ from typing import TYPE_CHECKING
 
 from refault.explore import UserError
 from refault.linux.arch.x86.mm import fault as cpu
-from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.fs.userfaultfd.fault import userfaultfd_must_wait
-from refault.linux.fs.userfaultfd.ioctl import (
-    userfaultfd_copy,
-    userfaultfd_wake,
-    userfaultfd_writeprotect,
-    userfaultfd_zeropage,
-)
-from refault.linux.fs.userfaultfd.read import userfaultfd_ctx_read
 from refault.linux.include.linux.mm_types import FaultFlag, MmStruct, Vm, VmArea, VmFaultInfo
 from refault.linux.include.linux.page import Folio
 from refault.linux.include.linux.pgtable import NONE, ZERO_PFN, Pte, mk_pte
-from refault.linux.include.uapi.userfaultfd import (
-    CopyMode,
-    UffdMsg,
-    WriteprotectMode,
-    ZeropageMode,
-)
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.entry.common import system_call
 from refault.linux.mm.khugepaged import hpage_collapse_scan_pmd
 from refault.linux.mm.ksm import try_to_merge_with_ksm_page
@@ -36,9 +23,10 @@ from refault.linux.mm.mempolicy import task_numa_work
 from refault.linux.mm.migrate import migrate_pages
 from refault.linux.mm.mmap_lock import release_fault_lock, vma_start_read
 from refault.linux.mm.mprotect import do_mprotect_pkey
-from refault.linux.mm.userfaultfd import COPIED
+from refault.linux.mm.userfaultfd.mfill import COPIED
 from refault.linux.mm.vmscan import shrink_folio_list
 from refault.linux.modelled import NotModelled
+from refault.linux.uffd import UserFaultFd
 
 if TYPE_CHECKING:
     from refault.linux.machine import Kernel
@@ -59,6 +47,13 @@ class Page:
         self.mm: MmStruct = vma.vm_mm
         self.address = address
 
+    def __getitem__(self, index: int) -> Page:
+        """The page ``index`` pages behind this one, in the same mapping."""
+        address = self.address + index * PAGE_SIZE
+        if not self.vma.vm_start <= address < self.vma.vm_end:
+            raise UserError(f"{self.vma} has no page {index}", "map more: mmap(pages=…)")
+        return Page(self.kernel, self.vma, address)
+
     def store(self, value: int) -> None:
         """Write to the page."""
         cpu.store(self.mm, self.address, value)
@@ -69,11 +64,12 @@ class Page:
 
     def must_wait(self) -> bool:
         """What ``userfaultfd_must_wait()`` says of the page, to a fault that holds its lock."""
-        if self.vma.ctx is None:
+        ctx = self.vma.ctx
+        if ctx is None:
             raise NotModelled("a userfault on memory that no userfaultfd has")
         vmf = VmFaultInfo(self.vma, self.address, FaultFlag.VMA_LOCK, Vm.NONE)
         vma_start_read(self.vma)
-        answer = userfaultfd_must_wait(self.vma.ctx, vmf, Vm.UFFD_MISSING)
+        answer = userfaultfd_must_wait(ctx, vmf, Vm.UFFD_MISSING)
         release_fault_lock(vmf)
         return answer
 
@@ -124,10 +120,12 @@ class AddressSpace:
         wp: bool = False,
         contents: str = "",
         protected: bool = False,
+        pages: int = 1,
     ) -> Page:
         """Map a page of private anonymous memory in a VMA of its own, registered with ``uffd``.
 
-        ``contents`` says what is there when the scenario begins: nothing, a ``"zero page"``, or a
+        Of several ``pages`` the first is returned, ``page[1]`` is the one behind it. ``contents``
+        says what is there when the scenario begins: nothing, a ``"zero page"``, or a
         ``"page"`` of its own, which is written, exclusive and long on the LRU list; ``protected``,
         that userfaultfd has write-protected it.
         """
@@ -141,7 +139,8 @@ class AddressSpace:
             flags |= Vm.UFFD_MISSING if missing else Vm.NONE
             flags |= Vm.UFFD_WP if wp else Vm.NONE
         ctx = uffd.ctx if uffd else None
-        vma = self.mm.add_vma(self._pte(contents, prot, protected), flags, ctx)
+        ptes = tuple(self._pte(contents, prot, protected) for _ in range(pages))
+        vma = self.mm.add_vma(ptes, flags, ctx)
         return Page(self.kernel, vma, vma.vm_start)
 
     def _pte(self, contents: str, prot: Vm, protected: bool) -> Pte:
@@ -154,40 +153,3 @@ class AddressSpace:
         if contents:
             raise UserError(f"a page cannot hold {contents!r}", "say 'page', 'zero page' or ''")
         return NONE
-
-
-class UserFaultFd:
-    """An open userfaultfd."""
-
-    def __init__(self, ctx: UserfaultfdCtx) -> None:
-        self.ctx = ctx
-
-    @system_call
-    def read(self) -> UffdMsg | None:
-        """``read(2)``: the next message."""
-        return userfaultfd_ctx_read(self.ctx)
-
-    @system_call
-    def copy(self, page: Page, mode: CopyMode = CopyMode.NONE) -> int:
-        """``UFFDIO_COPY``: returns the bytes filled, or -errno."""
-        return userfaultfd_copy(self.ctx, page.address, mode)
-
-    @system_call
-    def zeropage(self, page: Page, mode: ZeropageMode = ZeropageMode.NONE) -> int:
-        """``UFFDIO_ZEROPAGE``: returns the bytes filled, or -errno."""
-        return userfaultfd_zeropage(self.ctx, page.address, mode)
-
-    @system_call
-    def protect(self, page: Page) -> int:
-        """``UFFDIO_WRITEPROTECT`` with ``MODE_WP``."""
-        return userfaultfd_writeprotect(self.ctx, page.address, WriteprotectMode.WP)
-
-    @system_call
-    def unprotect(self, page: Page) -> int:
-        """``UFFDIO_WRITEPROTECT`` without ``MODE_WP``; wakes."""
-        return userfaultfd_writeprotect(self.ctx, page.address, WriteprotectMode.NONE)
-
-    @system_call
-    def wake(self, page: Page) -> int:
-        """``UFFDIO_WAKE``."""
-        return userfaultfd_wake(self.ctx, page.address)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from refault.explore import Violation
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
-from refault.linux.fs.userfaultfd.ioctl import userfaultfd_copy
+from refault.linux.fs.userfaultfd.ioctl import Request, userfaultfd_copy
 from refault.linux.include.uapi.errno import EEXIST
 from refault.linux.include.uapi.userfaultfd import CopyMode
 from refault.patches.patch import Patch
 
 
 def _copy_and_ignore_eexist(ctx: UserfaultfdCtx, dst: int, wp: bool) -> bool:
-    copied = userfaultfd_copy(ctx, dst, CopyMode.WP if wp else CopyMode.NONE)
+    copied = userfaultfd_copy(ctx, Request(dst), CopyMode.WP if wp else CopyMode.NONE)
     if copied <= 0 and copied != -EEXIST:
         raise Violation("test failed", f"UFFDIO_COPY error: {copied}")
     return copied > 0

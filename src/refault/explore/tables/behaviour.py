@@ -157,12 +157,8 @@ class Tables:
         else:
             self._fill_op(node, at, request.op, value)
         if self.discipline.settle():
-<<<<<<< HEAD
             self.native.withdraw()
-=======
-            self.core.withdraw()
         self._settle()
->>>>>>> af04fab (explore/memory: the bound of memory is that of the process, and is kept)
 
     def _fill_op(self, node: int, at: Node, op: Op, value: int) -> None:
         outcome = op.outcome(value)

@@ -91,7 +91,8 @@ def vma_start_read(vma: VmArea) -> bool:
 @kernel_function("mm/mmap_lock.c", quiet=True)
 def lock_vma_under_rcu(mm: MmStruct, address: int) -> bool:
     """Find the VMA of ``address`` and lock it for reading; on failure one takes mmap_lock."""
-    return vma_start_read(mm.find_vma(address))
+    vma = mm.find_vma(address)
+    return vma is not None and vma_start_read(vma)
 
 
 def _end_read(lock: VmaLockState, task: str) -> tuple[VmaLockState, None]:

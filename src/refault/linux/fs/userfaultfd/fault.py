@@ -10,17 +10,20 @@ The order is what all arguments about lost wake-ups rest on:
 Step 2 is only a hint in one direction: "resolved" is to be trusted, "not resolved" is not, for a
 PTE that is being changed under its lock may show none for a moment.
 
-Left out are signals (the only other way for a sleep to end), hugetlb mappings, and the exit and
-core dump paths.
+Left out are hugetlb mappings, and the exit and core dump paths.
 """
 
 from __future__ import annotations
 
-from refault.explore import Violation, atomic, current_task, note
-from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx
+from refault.explore import atomic, current_task, note
+from refault.linux.fs.userfaultfd.ctx import (
+    UffdFeature,
+    UserfaultfdCtx,
+    userfaultfd_ctx_get,
+    userfaultfd_ctx_put,
+)
 from refault.linux.fs.userfaultfd.wake import userfaultfd_wake_function
 from refault.linux.include.linux.mm_types import FaultFlag, Pmd, Vm, VmFault, VmFaultInfo
-from refault.linux.include.linux.page import MANY
 from refault.linux.include.linux.pgtable import Pte, pte_write, ptep_get
 from refault.linux.include.linux.sched import (
     TASK_INTERRUPTIBLE,
@@ -46,28 +49,12 @@ from refault.linux.mm.mmap_lock import release_fault_lock
 from refault.linux.modelled import current, kernel_function
 
 
-def _add(count: int, by: int) -> tuple[int, None]:
-    if not 0 <= count + by < MANY:
-        raise Violation("BUG", f"reference count of a userfaultfd runs wild: {count + by}")
-    return count + by, None
-
-
-@kernel_function("fs/userfaultfd.c", quiet=True)
-def userfaultfd_ctx_get(ctx: UserfaultfdCtx) -> None:
-    """Take a reference."""
-    ctx.refcount.update(_add, 1)
-
-
-@kernel_function("fs/userfaultfd.c", quiet=True)
-def userfaultfd_ctx_put(ctx: UserfaultfdCtx) -> None:
-    """Drop a reference."""
-    ctx.refcount.update(_add, -1)
-
-
 def _message(vmf: VmFaultInfo, reason: Vm) -> UffdMsg:
     flags = PagefaultFlag.WRITE if vmf.write else PagefaultFlag.NONE
     if reason & Vm.UFFD_WP:
         flags |= PagefaultFlag.WP
+    if reason & Vm.UFFD_MINOR:
+        flags |= PagefaultFlag.MINOR
     return UffdMsg(vmf.address, flags, current_task())
 
 
@@ -106,14 +93,18 @@ def userfaultfd_must_wait(ctx: UserfaultfdCtx, vmf: VmFaultInfo, reason: Vm) -> 
     return pte_must_wait(ptep_get(ctx.mm.pte(vmf.address)), reason)
 
 
-@kernel_function("fs/userfaultfd.c")
-def handle_userfault(vmf: VmFaultInfo, reason: Vm) -> VmFault:
-    """Queue the fault for the monitor and sleep until somebody wakes the task.
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def userfault_refused(vmf: VmFaultInfo, ctx: UserfaultfdCtx | None) -> VmFault | None:
+    """Return what the fault ends with where nobody is to be asked, else None.
 
-    Entered with the fault lock held; SIGBUS keeps it, RETRY has dropped it.
+    SIGBUS keeps the fault lock, and so does the RETRY of a fault that must not wait. A userfaultfd
+    that is being closed drops it, so that whoever closes it gets on.
     """
-    ctx = vmf.vma.ctx
-    if ctx is None or ctx.features & UffdFeature.SIGBUS:
+    if ctx is None:
+        return VmFault.SIGBUS
+    if ctx.features.read() & UffdFeature.SIGBUS:
+        return VmFault.SIGBUS
+    if ctx.user_mode_only and not vmf.flags & FaultFlag.USER:
         return VmFault.SIGBUS
     if not vmf.flags & FaultFlag.ALLOW_RETRY:
         return VmFault.SIGBUS
@@ -122,6 +113,20 @@ def handle_userfault(vmf: VmFaultInfo, reason: Vm) -> VmFault:
     if ctx.released.read():
         release_fault_lock(vmf)
         return VmFault.RETRY
+    return None
+
+
+@kernel_function("fs/userfaultfd.c")
+def handle_userfault(vmf: VmFaultInfo, reason: Vm) -> VmFault:
+    """Queue the fault for the monitor and sleep until somebody wakes the task.
+
+    Entered with the fault lock held; SIGBUS keeps it, RETRY has dropped it unless the fault was
+    not to wait.
+    """
+    ctx = vmf.vma.ctx
+    refused = userfault_refused(vmf, ctx)
+    if refused is not None or ctx is None:
+        return refused or VmFault.SIGBUS
     userfaultfd_ctx_get(ctx)
     uwq = WaitQueueEntry(current_task(), userfaultfd_wake_function, msg=_message(vmf, reason))
     spin_lock(ctx.fault_pending_wqh.lock)
@@ -130,13 +135,20 @@ def handle_userfault(vmf: VmFaultInfo, reason: Vm) -> VmFault:
     spin_unlock(ctx.fault_pending_wqh.lock)
     must_wait = userfaultfd_must_wait(ctx, vmf, reason)
     release_fault_lock(vmf)
-    if must_wait and not ctx.released.read():
-        wake_up_poll(ctx.fd_wqh)
-        schedule()
+    ret = sleep_on_uwq(ctx, vmf, must_wait)
     __set_current_state(TASK_RUNNING)
     if current().on_list.read():
         unlink_uwq(ctx, uwq)
     userfaultfd_ctx_put(ctx)
+    return ret
+
+
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def sleep_on_uwq(ctx: UserfaultfdCtx, vmf: VmFaultInfo, must_wait: bool) -> VmFault:
+    """Sleep, once: who is woken for nothing faults again and is queued again."""
+    if must_wait and not ctx.released.read():
+        wake_up_poll(ctx.fd_wqh)
+        schedule()
     return VmFault.RETRY
 
 

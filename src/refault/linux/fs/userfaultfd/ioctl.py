@@ -1,88 +1,198 @@
 """The ioctls that resolve faults (``fs/userfaultfd.c``).
 
-Those that fill holes share an epilogue: an error is returned *without waking anybody*; else the
-filled range is woken, unless the caller asked not to. ``-EEXIST`` is such an error, though it says
-that the page is there.
+Those that fill holes share a frame. While an event has not been read they answer ``-EAGAIN``;
+then the arguments are read and looked at; and at the end the result is written to the program's
+struct, and what was filled is woken, unless the caller asked not to. **An error wakes nobody**,
+be it ``-EEXIST``, which says that the page is there, or a result that could not be written.
+
+They return what the program finds in the struct: the bytes filled, of which fewer than it asked
+for are an ``-EAGAIN`` of the ioctl, or ``-errno``; ``-EFAULT`` also where nothing could be written.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from refault.explore import note
-from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
+from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx
 from refault.linux.fs.userfaultfd.wake import wake_userfault
-from refault.linux.include.uapi.errno import EAGAIN, EINVAL
+from refault.linux.include.uapi.errno import EAGAIN, EFAULT, EINVAL, errno_name
 from refault.linux.include.uapi.userfaultfd import (
     PAGE_SIZE,
     CopyMode,
+    MoveMode,
     UffdRange,
+    UserStruct,
     WriteprotectMode,
     ZeropageMode,
 )
-from refault.linux.mm.userfaultfd import (
-    mfill_atomic_copy,
-    mfill_atomic_zeropage,
-    mwriteprotect_range,
-)
+from refault.linux.mm.userfaultfd.copy import Source
+from refault.linux.mm.userfaultfd.mfill import mfill_atomic_copy, mfill_atomic_zeropage
+from refault.linux.mm.userfaultfd.move import Move, move_pages
+from refault.linux.mm.userfaultfd.wp import mwriteprotect_range
 from refault.linux.modelled import kernel_function
+
+TASK_SIZE = 0x7FFF_FFFF_F000
+"""The end of user space on x86-64 with four levels of page tables."""
+
+
+class Request(NamedTuple):
+    """What the ioctls of this file are asked: a range, and where the struct is that says so."""
+
+    dst: int
+    length: int = PAGE_SIZE
+    struct: UserStruct = UserStruct.WRITABLE
+
+    @property
+    def range(self) -> UffdRange:
+        """The range."""
+        return UffdRange(self.dst, self.length)
+
+
+def is_initialized(ctx: UserfaultfdCtx) -> bool:
+    """``userfaultfd_is_initialized()``: the handshake has been made."""
+    return bool(ctx.features.read() & UffdFeature.INITIALIZED)
+
+
+def validate_range(start: int, length: int) -> int:
+    """Look whether a range is one of whole pages in user space; 0 or -EINVAL."""
+    return -EINVAL if start % PAGE_SIZE else validate_unaligned_range(start, length)
+
+
+def validate_unaligned_range(start: int, length: int) -> int:
+    """The same of a range that may start anywhere, as the source of a copy may."""
+    bad = length % PAGE_SIZE or length <= 0 or not 0 <= start < TASK_SIZE
+    return -EINVAL if bad or length > TASK_SIZE - start else 0
+
+
+def _fill(
+    ctx: UserfaultfdCtx,
+    ask: Request,
+    dontwake: bool,
+    validate: Callable[[], int],
+    work: Callable[[], int],
+) -> int:
+    """The frame of those ioctls that fill."""
+    if not is_initialized(ctx):
+        return -EINVAL
+    if ctx.mmap_changing.read():
+        return _put_user(ask.struct, -EAGAIN)
+    if ask.struct is UserStruct.UNMAPPED:
+        return -EFAULT
+    err = validate_range(ask.dst, ask.length) or validate()
+    if err:
+        return err
+    filled = work()
+    if _put_user(ask.struct, filled) != filled:
+        return -EFAULT
+    return wake_filled(ctx, ask.dst, filled, dontwake)
+
+
+def _put_user(struct: UserStruct, result: int) -> int:
+    """Write the result where the program wants it; -EFAULT if that cannot be written."""
+    if struct is UserStruct.WRITABLE:
+        return result
+    note("the result cannot be written: -EFAULT")
+    return -EFAULT
 
 
 @kernel_function("fs/userfaultfd.c", quiet=True)
 def wake_filled(ctx: UserfaultfdCtx, dst: int, filled: int, dontwake: bool) -> int:
     """The epilogue: wake the waiters of what was filled; on an error wake nobody."""
     if filled < 0:
-        note(f"-{_NAMES.get(-filled, -filled)}")
+        note(errno_name(filled))
     elif not dontwake:
         wake_userfault(ctx, UffdRange(dst, filled))
     return filled
 
 
-_NAMES = {EAGAIN: "EAGAIN", 17: "EEXIST", EINVAL: "EINVAL", 2: "ENOENT"}
-
-
-def _copy_label(ctx: UserfaultfdCtx, dst: int, mode: CopyMode) -> str:
+def _copy_label(
+    ctx: UserfaultfdCtx, ask: Request, mode: CopyMode = CopyMode.NONE, source: object = None
+) -> str:
     return f"UFFDIO_COPY({mode.name})" if mode else "UFFDIO_COPY"
 
 
 @kernel_function("fs/userfaultfd.c", label=_copy_label)
-def userfaultfd_copy(ctx: UserfaultfdCtx, dst: int, mode: CopyMode) -> int:
-    """Fill a hole with a copy; returns ``uffdio_copy.copy``: the bytes filled, or -errno."""
-    if ctx.mmap_changing.read():
-        return -EAGAIN
-    copied = mfill_atomic_copy(ctx, dst, mode)
-    return wake_filled(ctx, dst, copied, bool(mode & CopyMode.DONTWAKE))
+def userfaultfd_copy(
+    ctx: UserfaultfdCtx,
+    ask: Request,
+    mode: CopyMode = CopyMode.NONE,
+    source: Source | None = None,
+) -> int:
+    """Fill holes with a copy; returns ``uffdio_copy.copy``: the bytes filled, or -errno."""
+    return _fill(
+        ctx,
+        ask,
+        bool(mode & CopyMode.DONTWAKE),
+        lambda: validate_unaligned_range(source.address if source else 0, ask.length),
+        lambda: mfill_atomic_copy(ctx, ask.dst, ask.length, mode, source),
+    )
 
 
 @kernel_function("fs/userfaultfd.c", label="UFFDIO_ZEROPAGE")
-def userfaultfd_zeropage(ctx: UserfaultfdCtx, dst: int, mode: ZeropageMode) -> int:
-    """Fill a hole with the zero page; returns the bytes filled, or -errno."""
-    if ctx.mmap_changing.read():
-        return -EAGAIN
-    filled = mfill_atomic_zeropage(ctx, dst)
-    return wake_filled(ctx, dst, filled, bool(mode & ZeropageMode.DONTWAKE))
+def userfaultfd_zeropage(
+    ctx: UserfaultfdCtx, ask: Request, mode: ZeropageMode = ZeropageMode.NONE
+) -> int:
+    """Fill holes with the zero page; returns the bytes filled, or -errno."""
+    return _fill(
+        ctx,
+        ask,
+        bool(mode & ZeropageMode.DONTWAKE),
+        lambda: 0,
+        lambda: mfill_atomic_zeropage(ctx, ask.dst, ask.length),
+    )
 
 
-def _wp_label(ctx: UserfaultfdCtx, start: int, mode: WriteprotectMode) -> str:
+@kernel_function("fs/userfaultfd.c", label="UFFDIO_MOVE")
+def userfaultfd_move(
+    ctx: UserfaultfdCtx, ask: Request, src: int, mode: MoveMode = MoveMode.NONE
+) -> int:
+    """Fill holes with pages from elsewhere in the process; returns the bytes moved, or -errno."""
+    return _fill(
+        ctx,
+        ask,
+        bool(mode & MoveMode.DONTWAKE),
+        lambda: validate_range(src, ask.length),
+        lambda: move_pages(ctx, Move(ask.dst, src, ask.length, mode)),
+    )
+
+
+def _wp_label(ctx: UserfaultfdCtx, ask: Request, mode: WriteprotectMode) -> str:
     return f"UFFDIO_WRITEPROTECT({'protect' if mode & WriteprotectMode.WP else 'unprotect'})"
 
 
 @kernel_function("fs/userfaultfd.c", label=_wp_label)
-def userfaultfd_writeprotect(ctx: UserfaultfdCtx, start: int, mode: WriteprotectMode) -> int:
-    """Protect or unprotect a page; unprotecting wakes, unless the caller asked not to."""
+def userfaultfd_writeprotect(ctx: UserfaultfdCtx, ask: Request, mode: WriteprotectMode) -> int:
+    """Protect or unprotect pages; unprotecting wakes, unless the caller asked not to.
+
+    Returns 0 or -errno; an error wakes nobody, though some of the range may be done.
+    """
+    if not is_initialized(ctx):
+        return -EINVAL
     if ctx.mmap_changing.read():
         return -EAGAIN
+    if ask.struct is UserStruct.UNMAPPED:
+        return -EFAULT
     protect = bool(mode & WriteprotectMode.WP)
-    if protect and mode & WriteprotectMode.DONTWAKE:
+    if validate_range(ask.dst, ask.length) or (protect and mode & WriteprotectMode.DONTWAKE):
         return -EINVAL
-    ret = mwriteprotect_range(ctx, start, protect)
+    ret = mwriteprotect_range(ctx, ask.dst, ask.length, protect)
     if ret:
-        return ret
-    if not protect and not mode & WriteprotectMode.DONTWAKE:
-        wake_userfault(ctx, UffdRange(start, PAGE_SIZE))
-    return 0
+        note(errno_name(ret))
+    elif not protect and not mode & WriteprotectMode.DONTWAKE:
+        wake_userfault(ctx, ask.range)
+    return ret
 
 
 @kernel_function("fs/userfaultfd.c", label="UFFDIO_WAKE")
-def userfaultfd_wake(ctx: UserfaultfdCtx, start: int) -> int:
-    """Wake the waiters of a page."""
-    wake_userfault(ctx, UffdRange(start, PAGE_SIZE))
-    return 0
+def userfaultfd_wake(ctx: UserfaultfdCtx, ask: Request) -> int:
+    """Wake the waiters of a range; returns 0 or -errno."""
+    if not is_initialized(ctx):
+        return -EINVAL
+    if ask.struct is UserStruct.UNMAPPED:
+        return -EFAULT
+    err = validate_range(ask.dst, ask.length)
+    if not err:
+        wake_userfault(ctx, ask.range)
+    return err

@@ -11,6 +11,7 @@ from refault.linux.include.linux.pgtable import NONE, Pte
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.locking.rwsem import Rwsem
 from refault.linux.kernel.locking.spinlock import SpinLock
+from refault.linux.modelled import current_kernel
 
 if TYPE_CHECKING:
     from refault.explore import Cell, Program
@@ -65,9 +66,12 @@ class Vm(IntFlag):
     WRITE = 0x2
     EXEC = 0x4
     MAYWRITE = 0x20
+    SHARED = 0x8
     UFFD_MISSING = 0x200
     UFFD_WP = 0x1000
     MERGEABLE = 0x80000000
+    UFFD_MINOR = 1 << 41
+    UFFD = UFFD_MISSING | UFFD_WP | UFFD_MINOR
 
 
 class Pmd(Enum):
@@ -101,26 +105,39 @@ def _vma_holders(lock: VmaLockState) -> dict[str, Mode]:
 
 
 class VmArea:
-    """``struct vm_area_struct``: a private anonymous mapping of one page.
+    """``struct vm_area_struct``: a private anonymous mapping.
 
     ``vm_flags`` changes under mmap_lock and the VMA lock, both for writing; each fault reads it
-    under one of them. ``ctx`` is the userfaultfd that the mapping is registered with. It has an
-    anon_vma from the beginning, as memory that was touched before.
+    under one of them. So does ``uffd_ctx``, the name of the userfaultfd that the mapping is
+    registered with, if it is: there is one iff ``vm_flags`` has one of the userfaultfd modes. It
+    has an anon_vma from the beginning, as memory that was touched before.
     """
 
     def __init__(
-        self, name: str, mm: MmStruct, start: int, *, flags: Vm, ctx: UserfaultfdCtx | None
+        self,
+        name: str,
+        mm: MmStruct,
+        start: int,
+        pages: int,
+        *,
+        flags: Vm,
+        ctx: UserfaultfdCtx | None,
     ) -> None:
         program = mm.program
         self.name = name
         self.vm_mm = mm
         self.vm_start = start
-        self.vm_end = start + PAGE_SIZE
+        self.vm_end = start + pages * PAGE_SIZE
         self.vm_lock: Cell[VmaLockState] = program.cell(
             f"{name}.vm_lock", VmaLockState(), holders=_vma_holders
         )
         self.vm_flags: Cell[Vm] = program.cell(f"{name}.vm_flags", flags)
-        self.ctx = ctx
+        self.uffd_ctx: Cell[str] = program.cell(f"{name}.uffd_ctx", ctx.name if ctx else "")
+
+    @property
+    def ctx(self) -> UserfaultfdCtx | None:
+        """The userfaultfd that the mapping is registered with, as a kernel function reads it."""
+        return current_kernel().uffd(self.uffd_ctx.read())
 
     def addresses(self) -> Iterable[int]:
         """Return the address of each page."""
@@ -147,18 +164,19 @@ class MmStruct:
         self.vmas: list[VmArea] = []
         self.ptes: dict[int, Cell[Pte]] = {}
 
-    def add_vma(self, pte: Pte, flags: Vm, ctx: UserfaultfdCtx | None) -> VmArea:
-        """Map one anonymous page with this PTE."""
+    def add_vma(self, ptes: tuple[Pte, ...], flags: Vm, ctx: UserfaultfdCtx | None) -> VmArea:
+        """Map anonymous pages with these PTEs."""
         start = self.vmas[-1].vm_end + PAGE_SIZE if self.vmas else PAGE_SIZE
         name = f"{self.prefix}vma{len(self.vmas) or ''}"
-        vma = VmArea(name, self, start, flags=flags, ctx=ctx)
+        vma = VmArea(name, self, start, len(ptes), flags=flags, ctx=ctx)
         self.vmas.append(vma)
-        self.ptes[start] = self.program.cell(f"{self.prefix}pte({start:#x})", pte)
+        for address, pte in zip(vma.addresses(), ptes, strict=True):
+            self.ptes[address] = self.program.cell(f"{self.prefix}pte({address:#x})", pte)
         return vma
 
-    def find_vma(self, address: int) -> VmArea:
+    def find_vma(self, address: int) -> VmArea | None:
         """Return the VMA of an address; VMAs neither come nor go while a scenario runs."""
-        return next(v for v in self.vmas if v.vm_start <= address < v.vm_end)
+        return next((v for v in self.vmas if v.vm_start <= address < v.vm_end), None)
 
     def pte(self, address: int) -> Cell[Pte]:
         """Return the cell of the PTE that maps ``address``."""

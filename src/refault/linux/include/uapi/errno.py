@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+EPERM = 1
 ENOENT = 2
 ESRCH = 3
 EINTR = 4
+EBADF = 9
 EAGAIN = 11
 ENOMEM = 12
 EACCES = 13
@@ -12,6 +14,7 @@ EFAULT = 14
 EBUSY = 16
 EEXIST = 17
 EINVAL = 22
+EMFILE = 24
 EDEADLK = 35
 EALREADY = 114
 
@@ -19,3 +22,10 @@ ERESTARTSYS = 512
 ERESTARTNOINTR = 513
 ERESTARTNOHAND = 514
 ERESTART_RESTARTBLOCK = 516
+
+_NAMES = {number: name for name, number in list(globals().items()) if name.startswith("E")}
+
+
+def errno_name(result: int) -> str:
+    """Return ``-EAGAIN`` for -11; a number without a name as it is."""
+    return f"-{_NAMES[-result]}" if -result in _NAMES else str(result)

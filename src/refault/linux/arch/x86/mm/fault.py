@@ -68,6 +68,28 @@ def load(mm: MmStruct, address: int) -> int:
         exc_page_fault(mm, address, FaultFlag.NONE)
 
 
+def copy_from_user_nofault(mm: MmStruct, address: int) -> int | None:
+    """Read user memory with page faults disabled; None where that takes a fault."""
+    with atomic():
+        pte = _walk(mm, address, False)
+        return _data(pte) if pte is not None else None
+
+
+def _data(pte: Pte) -> int:
+    return frame(pte.pfn).data.read() if pte.pfn != ZERO_PFN else 0
+
+
+def copy_from_user(mm: MmStruct, address: int) -> int | None:
+    """Read user memory in the kernel; None for -EFAULT."""
+    while True:
+        restart()
+        data = copy_from_user_nofault(mm, address)
+        if data is not None:
+            return data
+        note("#PF, read by the kernel")
+        do_user_addr_fault(mm, address, FaultFlag.DEFAULT)
+
+
 @kernel_function("arch/x86/mm/fault.c", label="#PF", quiet=True)
 def exc_page_fault(mm: MmStruct, address: int, access: FaultFlag) -> None:
     """The exception: note it, and handle it."""
@@ -79,6 +101,8 @@ def exc_page_fault(mm: MmStruct, address: int, access: FaultFlag) -> None:
 def do_user_addr_fault(mm: MmStruct, address: int, flags: FaultFlag) -> None:
     """Handle a fault of user mode, under the VMA lock first and then under mmap_lock."""
     vma = mm.find_vma(address)
+    if vma is None:
+        raise Violation("SIGSEGV", f"nothing is mapped at {address:#x}")
     if lock_vma_under_rcu(mm, address):
         access_error(vma.vm_flags.read(), flags)
         fault = handle_mm_fault(vma, address, flags | FaultFlag.VMA_LOCK)

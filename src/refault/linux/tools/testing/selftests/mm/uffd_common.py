@@ -10,11 +10,12 @@ from __future__ import annotations
 from refault.explore import Violation, restart
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.fs.userfaultfd.ioctl import (
+    Request,
     userfaultfd_copy,
     userfaultfd_wake,
     userfaultfd_writeprotect,
 )
-from refault.linux.fs.userfaultfd.read import userfaultfd_ctx_read
+from refault.linux.fs.userfaultfd.read import userfaultfd_read_iter
 from refault.linux.include.uapi.errno import EEXIST
 from refault.linux.include.uapi.userfaultfd import (
     CopyMode,
@@ -32,9 +33,9 @@ def uffd_read_thread(ctx: UserfaultfdCtx, apply_wp: bool = False) -> None:
     """Serve faults for ever."""
     while True:
         restart()
-        msg = userfaultfd_ctx_read(ctx)
-        if msg is not None:
-            uffd_handle_page_fault(ctx, msg, apply_wp)
+        found = userfaultfd_read_iter(ctx, 1)
+        if not isinstance(found, int):
+            uffd_handle_page_fault(ctx, found[0], apply_wp)
 
 
 @kernel_function(UFFD_COMMON, quiet=True)
@@ -50,7 +51,7 @@ def uffd_handle_page_fault(ctx: UserfaultfdCtx, msg: UffdMsg, apply_wp: bool) ->
 def wp_range(ctx: UserfaultfdCtx, start: int, wp: bool) -> None:
     """Protect or unprotect a page; must succeed."""
     mode = WriteprotectMode.WP if wp else WriteprotectMode.NONE
-    ret = userfaultfd_writeprotect(ctx, start, mode)
+    ret = userfaultfd_writeprotect(ctx, Request(start), mode)
     if ret:
         raise Violation("test failed", f"clear WP failed: {ret}")
 
@@ -64,7 +65,7 @@ def copy_page(ctx: UserfaultfdCtx, dst: int, wp: bool) -> bool:
 @kernel_function(UFFD_COMMON, quiet=True)
 def __copy_page(ctx: UserfaultfdCtx, dst: int, wp: bool) -> bool:
     """Fill a page; a page that is there already is woken by hand."""
-    copied = userfaultfd_copy(ctx, dst, CopyMode.WP if wp else CopyMode.NONE)
+    copied = userfaultfd_copy(ctx, Request(dst), CopyMode.WP if wp else CopyMode.NONE)
     if copied > 0:
         return True
     if copied != -EEXIST:
@@ -76,4 +77,4 @@ def __copy_page(ctx: UserfaultfdCtx, dst: int, wp: bool) -> bool:
 @kernel_function(UFFD_COMMON, quiet=True)
 def wake_range(ctx: UserfaultfdCtx, start: int) -> None:
     """Wake whoever waits for a page that is there."""
-    userfaultfd_wake(ctx, start)
+    userfaultfd_wake(ctx, Request(start))

@@ -1,0 +1,60 @@
+"""The handshake (``fs/userfaultfd.c``: ``userfaultfd_api()``)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx
+from refault.linux.include.uapi.errno import EFAULT, EINVAL, EPERM
+from refault.linux.include.uapi.userfaultfd import API_FEATURES, UFFD_API, UserStruct
+from refault.linux.modelled import kernel_function
+
+
+class ApiResult(NamedTuple):
+    """What the program finds: the result of the ioctl, and ``uffdio_api.features``."""
+
+    ret: int
+    features: UffdFeature = UffdFeature.NONE
+
+
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def uffd_api_features() -> UffdFeature:
+    """What this kernel can do."""
+    return API_FEATURES
+
+
+@kernel_function("fs/userfaultfd.c", label="UFFDIO_API")
+def userfaultfd_api(
+    ctx: UserfaultfdCtx,
+    features: UffdFeature,
+    *,
+    api: int = UFFD_API,
+    capable: bool = True,
+    struct: UserStruct = UserStruct.WRITABLE,
+) -> ApiResult:
+    """Ask for features, once: a second handshake gets -EINVAL, also if it comes at the same time.
+
+    What the kernel can do is written to the struct before the handshake counts; on an error the
+    struct is zeroed. To be told of forks needs CAP_SYS_PTRACE (``capable``). Asking with no
+    features at all is a handshake, too: whoever wants to know first opens another descriptor.
+    """
+    if struct is UserStruct.UNMAPPED:
+        return ApiResult(-EFAULT)
+    if api != UFFD_API:
+        return _refuse(-EINVAL, struct)
+    if features & UffdFeature.EVENT_FORK and not capable:
+        return _refuse(-EPERM, struct)
+    if features & UffdFeature.WP_ASYNC:
+        features |= UffdFeature.WP_UNPOPULATED
+    offered = uffd_api_features()
+    if features & ~offered:
+        return _refuse(-EINVAL, struct)
+    if struct is UserStruct.READ_ONLY:
+        return ApiResult(-EFAULT)
+    if not ctx.features.cas(UffdFeature.NONE, features | UffdFeature.INITIALIZED):
+        return _refuse(-EINVAL, struct)
+    return ApiResult(0, offered)
+
+
+def _refuse(error: int, struct: UserStruct) -> ApiResult:
+    return ApiResult(-EFAULT if struct is UserStruct.READ_ONLY else error)

@@ -1,0 +1,9 @@
+"""``mm/userfaultfd.c``, cut where a file of the model would grow too long.
+
+* ``lock``: which VMAs an ioctl works on, and their locks
+* ``mfill``: filling holes, page after page: COPY, ZEROPAGE and POISON
+* ``copy``: bringing the source of a copy in
+* ``wp``: write-protecting
+* ``move``: moving pages from one place to another
+* ``register``: tying VMAs to a userfaultfd and setting them free
+"""
