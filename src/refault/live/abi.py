@@ -20,6 +20,7 @@ class Nr(IntEnum):
 
     READ = 0
     WRITE = 1
+    OPEN = 2
     POLL = 7
     MMAP = 9
     MPROTECT = 10

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
@@ -277,11 +278,25 @@ class Puppet:
         pages: int = 1,
         *,
         prot: int = mmap.PROT_READ | mmap.PROT_WRITE,
-        flags: int = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,
+        shared: bool = False,
         fd: int = -1,
     ) -> int:
-        """Map memory in the puppet; returns its address there."""
+        """Map memory in the puppet, anonymous if there is no ``fd``; returns its address there."""
+        flags = mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE
+        flags |= mmap.MAP_ANONYMOUS if fd < 0 else 0
         return self.thread().call(Nr.MMAP, 0, pages * PAGE, prot, flags, fd, 0)
+
+    def peek(self, address: int, size: int) -> bytes:
+        """Read memory of the puppet, as a debugger does: what is missing is filled."""
+        with Path(f"/proc/{self.pid}/mem").open("rb", buffering=0) as memory:
+            memory.seek(address)
+            return memory.read(size)
+
+    def poke(self, address: int, data: bytes) -> None:
+        """Write memory of the puppet, as a debugger does."""
+        with Path(f"/proc/{self.pid}/mem").open("wb", buffering=0) as memory:
+            memory.seek(address)
+            memory.write(data)
 
     def handle(self, number: int, *, restart: bool = False) -> None:
         """Install the handler that writes down what it sees."""
