@@ -20,10 +20,15 @@ from refault.linux.include.linux.mm_types import (
     VmArea,
     VmFaultInfo,
 )
+from refault.linux.kernel.locking.lockdep import lock_acquire, lock_release, might_sleep
 from refault.linux.kernel.locking.rwsem import (
     down_read,
+    down_read_killable,
     down_read_trylock,
     down_write,
+    down_write_killable,
+    down_write_trylock,
+    downgrade_write,
     up_read,
     up_write,
 )
@@ -34,6 +39,12 @@ from refault.linux.modelled import kernel_function
 def mmap_read_lock(mm: MmStruct) -> None:
     """Take mmap_lock for reading."""
     down_read(mm.mmap_lock)
+
+
+@kernel_function("include/linux/mmap_lock.h")
+def mmap_read_lock_killable(mm: MmStruct) -> int:
+    """Take mmap_lock for reading; -EINTR where SIGKILL ends the wait for it."""
+    return down_read_killable(mm.mmap_lock)
 
 
 @kernel_function("include/linux/mmap_lock.h")
@@ -52,6 +63,25 @@ def mmap_read_unlock(mm: MmStruct) -> None:
 def mmap_write_lock(mm: MmStruct) -> None:
     """Take mmap_lock for writing."""
     down_write(mm.mmap_lock)
+
+
+@kernel_function("include/linux/mmap_lock.h")
+def mmap_write_lock_killable(mm: MmStruct) -> int:
+    """Take mmap_lock for writing; -EINTR where SIGKILL ends the wait for it."""
+    return down_write_killable(mm.mmap_lock)
+
+
+@kernel_function("include/linux/mmap_lock.h")
+def mmap_write_trylock(mm: MmStruct) -> bool:
+    """Take mmap_lock for writing unless that means to wait."""
+    return down_write_trylock(mm.mmap_lock)
+
+
+@kernel_function("include/linux/mmap_lock.h")
+def mmap_write_downgrade(mm: MmStruct) -> None:
+    """End the write locks of all VMAs, then hold mmap_lock for reading only."""
+    vma_end_write_all(mm)
+    downgrade_write(mm.mmap_lock)
 
 
 @kernel_function("include/linux/mmap_lock.h")
@@ -85,7 +115,10 @@ def _start_read(lock: VmaLockState, task: str) -> tuple[VmaLockState, bool]:
 @kernel_function("mm/mmap_lock.c", quiet=True)
 def vma_start_read(vma: VmArea) -> bool:
     """Take the VMA lock for reading; fails where a writer holds it or waits for it."""
-    return vma.vm_lock.update(_start_read, current_task())
+    locked = vma.vm_lock.update(_start_read, current_task())
+    if locked:
+        lock_acquire(f"{vma}.vm_lock")
+    return locked
 
 
 @kernel_function("mm/mmap_lock.c", quiet=True)
@@ -107,6 +140,7 @@ def _end_read(lock: VmaLockState, task: str) -> tuple[VmaLockState, None]:
 def vma_end_read(vma: VmArea) -> None:
     """Give the VMA read lock back; the last reader wakes a waiting writer."""
     vma.vm_lock.update(_end_read, current_task())
+    lock_release(f"{vma}.vm_lock")
 
 
 def _announce_write(lock: VmaLockState, task: str) -> tuple[VmaLockState, None]:
@@ -123,6 +157,7 @@ def vma_start_write(vma: VmArea) -> None:
 
     The caller holds mmap_lock for writing, and so do the effects last.
     """
+    might_sleep(f"vma_start_write({vma})")
     vma.vm_lock.update(_announce_write, current_task())
     vma.vm_lock.update(_enter_write)
 

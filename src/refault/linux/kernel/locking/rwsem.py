@@ -6,7 +6,8 @@ between. Waiters are served first come, first served; a grant to one reader gran
 readers and moves them past queued writers. Two freedoms of the real lock are left out, optimistic
 spinning and lock stealing: both only change who among the waiters comes first.
 
-Taking a contended lock is two steps, queueing and being granted, as both are visible.
+Taking a contended lock is two steps, queueing and being granted, as both are visible. A waiter that
+a signal takes off the queue lets those behind it pass.
 """
 
 from __future__ import annotations
@@ -14,6 +15,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from refault.explore import Mode, Violation, current_task
+from refault.linux.include.linux.sched import (
+    TASK_INTERRUPTIBLE,
+    TASK_KILLABLE,
+    TASK_UNINTERRUPTIBLE,
+    TaskState,
+)
+from refault.linux.include.uapi.errno import EINTR
+from refault.linux.kernel.locking.lockdep import lock_acquire, lock_release, might_sleep
+from refault.linux.kernel.locking.sleep import wait_or_signal
 from refault.linux.modelled import kernel_function
 
 if TYPE_CHECKING:
@@ -85,6 +95,12 @@ def _down_write(sem: RwsemState, task: str) -> tuple[RwsemState, bool]:
     return sem._replace(queue=(*sem.queue, (task, "w"))), False
 
 
+def _down_write_trylock(sem: RwsemState, task: str) -> tuple[RwsemState, bool]:
+    if sem.writer or sem.readers or sem.queue:
+        return sem, False
+    return sem._replace(writer=task), True
+
+
 def _up_read(sem: RwsemState, task: str) -> tuple[RwsemState, None]:
     if task not in sem.readers:
         raise Violation("lock imbalance", f"{task} releases a read lock that it does not hold")
@@ -99,37 +115,104 @@ def _up_write(sem: RwsemState, task: str) -> tuple[RwsemState, None]:
     return _granted(sem._replace(writer=None)), None
 
 
+def _downgrade_write(sem: RwsemState, task: str) -> tuple[RwsemState, None]:
+    if sem.writer != task:
+        raise Violation("lock imbalance", f"{task} downgrades a write lock of {sem.writer}")
+    return _granted(RwsemState((task,), None, sem.queue)), None
+
+
 def _not_queued(sem: RwsemState, task: str) -> bool:
     return all(waiter != task for waiter, _ in sem.queue)
+
+
+def _leave(sem: RwsemState, task: str) -> tuple[RwsemState, None]:
+    queue = tuple(waiter for waiter in sem.queue if waiter[0] != task)
+    return _granted(sem._replace(queue=queue)), None
+
+
+def _read(sem: Rwsem, state: TaskState) -> int:
+    might_sleep(f"down_read({sem})")
+    if not sem.count.update(_down_read, current_task()):
+        turn = (_not_queued, current_task())
+        if not wait_or_signal(sem.count, *turn, state=state, leave=_leave):
+            return -EINTR
+    lock_acquire(sem.name)
+    return 0
+
+
+def _write(sem: Rwsem, state: TaskState) -> int:
+    might_sleep(f"down_write({sem})")
+    if not sem.count.update(_down_write, current_task()):
+        turn = (_not_queued, current_task())
+        if not wait_or_signal(sem.count, *turn, state=state, leave=_leave):
+            return -EINTR
+    lock_acquire(sem.name)
+    return 0
 
 
 @kernel_function("kernel/locking/rwsem.c", quiet=True)
 def down_read(sem: Rwsem) -> None:
     """Take the lock for reading."""
-    if not sem.count.update(_down_read, current_task()):
-        sem.count.wait(_not_queued, current_task())
+    _read(sem, TASK_UNINTERRUPTIBLE)
+
+
+@kernel_function("kernel/locking/rwsem.c", quiet=True)
+def down_read_interruptible(sem: Rwsem) -> int:
+    """Take the lock for reading; -EINTR where a signal ends the wait for it."""
+    return _read(sem, TASK_INTERRUPTIBLE)
+
+
+@kernel_function("kernel/locking/rwsem.c", quiet=True)
+def down_read_killable(sem: Rwsem) -> int:
+    """Take the lock for reading; -EINTR where SIGKILL ends the wait for it."""
+    return _read(sem, TASK_KILLABLE)
 
 
 @kernel_function("kernel/locking/rwsem.c", quiet=True)
 def down_read_trylock(sem: Rwsem) -> bool:
     """Take the lock for reading unless one has to wait; a waiting writer makes it fail."""
-    return sem.count.update(_down_read_trylock, current_task())
+    taken = sem.count.update(_down_read_trylock, current_task())
+    if taken:
+        lock_acquire(sem.name)
+    return taken
 
 
 @kernel_function("kernel/locking/rwsem.c", quiet=True)
 def up_read(sem: Rwsem) -> None:
     """Give a read lock back."""
     sem.count.update(_up_read, current_task())
+    lock_release(sem.name)
 
 
 @kernel_function("kernel/locking/rwsem.c", quiet=True)
 def down_write(sem: Rwsem) -> None:
     """Take the lock for writing."""
-    if not sem.count.update(_down_write, current_task()):
-        sem.count.wait(_not_queued, current_task())
+    _write(sem, TASK_UNINTERRUPTIBLE)
+
+
+@kernel_function("kernel/locking/rwsem.c", quiet=True)
+def down_write_killable(sem: Rwsem) -> int:
+    """Take the lock for writing; -EINTR where SIGKILL ends the wait for it."""
+    return _write(sem, TASK_KILLABLE)
+
+
+@kernel_function("kernel/locking/rwsem.c", quiet=True)
+def down_write_trylock(sem: Rwsem) -> bool:
+    """Take the lock for writing if nobody has it or waits for it."""
+    taken = sem.count.update(_down_write_trylock, current_task())
+    if taken:
+        lock_acquire(sem.name)
+    return taken
+
+
+@kernel_function("kernel/locking/rwsem.c", quiet=True)
+def downgrade_write(sem: Rwsem) -> None:
+    """Go on reading where one wrote; nobody else has written in between."""
+    sem.count.update(_downgrade_write, current_task())
 
 
 @kernel_function("kernel/locking/rwsem.c", quiet=True)
 def up_write(sem: Rwsem) -> None:
     """Give the write lock back."""
     sem.count.update(_up_write, current_task())
+    lock_release(sem.name)
