@@ -19,9 +19,12 @@ from refault.linux import AddressSpace, Kernel, Page, UserFaultFd, modelled_func
 PACKAGE = Path(refault.linux.__file__).parent
 
 PIECES = {
+    "bring_in",
     "copy_outside_the_locks",
+    "fault_tried",
     "find_and_refile",
     "find_event",
+    "hugetlb_alloc_failed",
     "isolate_folio",
     "load",
     "lock_src_folio",
@@ -33,7 +36,12 @@ PIECES = {
     "move_pages_loop",
     "new_fork_ctx",
     "pte_must_wait",
+    "put_back",
     "refile",
+    "swap_in_directly",
+    "throttled",
+    "wp_flush_pending",
+    "wp_install_copy",
     "set_page_anon_exclusive",
     "sleep_on_uwq",
     "store",

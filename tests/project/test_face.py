@@ -13,7 +13,7 @@ FACE = {
     "Holders", "Limits", "Mode", "ModelError", "Nondeterminism", "Op", "Program",
     "ReplayDiverged", "Replayer", "Task", "Trace", "UserError", "Verdict", "View", "Violation",
     "atomic", "check", "choose", "current_program", "current_task", "finish", "note", "replay",
-    "restart", "scope", "traced",
+    "restart", "running", "scope", "traced",
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from .runtime import (
     finish,
     note,
     restart,
+    running,
     scope,
     traced,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "note",
     "replay",
     "restart",
+    "running",
     "scope",
     "traced",
 ]

@@ -77,6 +77,11 @@ def driver() -> Driver:
     return current
 
 
+def running() -> bool:
+    """Tell whether a task is running, and not a program being built or judged."""
+    return current is not None
+
+
 def perform(op: Op) -> Any:
     """Do one visible operation of the running task."""
     return driver().perform(op)

@@ -10,7 +10,6 @@ from refault.explore import UserError, atomic
 from refault.linux.diagnosis import diagnose
 from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx
 from refault.linux.include.linux.mm_types import MmStruct, Vm
-from refault.linux.include.linux.page import Folio, Frame
 from refault.linux.include.linux.sched.signal import SignalStruct
 from refault.linux.include.uapi.signal import (
     EMPTY,
@@ -24,13 +23,14 @@ from refault.linux.include.uapi.signal import (
 from refault.linux.kernel.entry.common import system_call
 from refault.linux.kernel.exit import exit_thread, kill_process
 from refault.linux.kernel.signal.syscalls import sys_kill, sys_tgkill
+from refault.linux.memory import Memory
 from refault.linux.task import Task
 from refault.linux.tools.testing.selftests.mm.uffd_common import uffd_read_thread
 from refault.linux.uffd import UserFaultFd
-from refault.linux.user import BOOT_CPU, AddressSpace, Page
+from refault.linux.user import AddressSpace, Page
 
 if TYPE_CHECKING:
-    from refault.explore import Cell, Program
+    from refault.explore import Program
 
 F = TypeVar("F", bound=Callable[[], Any])
 R = TypeVar("R")
@@ -38,7 +38,7 @@ Handlers: TypeAlias = Mapping[Signal, Handler | Disposition | Sigaction]
 Target: TypeAlias = AddressSpace | Page | Task | str | Callable[[], Any]
 
 
-class Kernel:
+class Kernel(Memory):
     """The kernel of a scenario: what it has, and the threads that run on it.
 
     ``patched`` maps names of modelled functions to what runs in their place; no names mean
@@ -54,20 +54,16 @@ class Kernel:
         arch: str = "x86",
         frames_per_cpu: int = 3,
     ) -> None:
-        self.program = program
+        super().__init__(program)
         self.patched = dict(patched or {})
         self.asked: set[str] = set()
         self.arch = arch
         self.frames_per_cpu = frames_per_cpu
         self.tasks: dict[str, Task] = {}
-        self.frames: dict[int, Frame] = {}
         self.mms: list[MmStruct] = []
         self.processes: list[SignalStruct] = []
         self._named: dict[Callable[[], Any], str] = {}
         self.uffds: list[UserfaultfdCtx] = []
-        self.swap: list[Cell[int | None]] = [
-            program.cell(f"swap slot {slot}", None) for slot in range(2)
-        ]
         program.context["kernel"] = self
         program.at_end(lambda view: diagnose(self, view))
 
@@ -196,21 +192,14 @@ class Kernel:
             )
         where = len(self.tasks) if cpu is None else cpu
         self.tasks[name] = Task(self.program, name, where, daemon, process=process, blocked=blocked)
-        if not any(frame.cpu == where for frame in self.frames.values()):
-            for _ in range(self.frames_per_cpu):
-                self.add_frame(where)
+        self.add_task(self.tasks[name], self.frames_per_cpu)
         self.program.task(name, lambda: _run(function), daemon=daemon)
-
-    def add_frame(self, cpu: int, folio: Folio | None = None, data: int = 0) -> int:
-        """Add a page frame to the lists of a CPU and return its number; 0 is the zero page."""
-        pfn = len(self.frames) + 1
-        self.frames[pfn] = Frame(self.program, pfn, cpu, folio, data)
-        return pfn
 
     def mm(self, name: str = "mm") -> AddressSpace:
         """Make a process: an address space for threads to share."""
         mm = MmStruct(self.program, name)
         self.mms.append(mm)
+        self.add_mm(mm)
         return AddressSpace(self, mm)
 
     def userfaultfd(
@@ -276,10 +265,6 @@ class Kernel:
         """
         with atomic():
             work()
-
-    def ksm_page(self, data: int) -> int:
-        """Return the number of a KSM page with these contents, mapped in some other process."""
-        return self.add_frame(BOOT_CPU, Folio(refcount=1, mapcount=1, ksm=True), data)
 
 
 def _enabled(features: UffdFeature | None) -> UffdFeature:

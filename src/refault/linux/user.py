@@ -16,6 +16,7 @@ from refault.linux.include.linux.page import Folio
 from refault.linux.include.linux.pgtable import NONE, ZERO_PFN, Pte, mk_pte
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.entry.common import system_call
+from refault.linux.memory import BOOT_CPU
 from refault.linux.mm.khugepaged import hpage_collapse_scan_pmd
 from refault.linux.mm.ksm import try_to_merge_with_ksm_page
 from refault.linux.mm.madvise import madvise_dontneed_free
@@ -31,9 +32,6 @@ from refault.linux.uffd import UserFaultFd
 if TYPE_CHECKING:
     from refault.linux.machine import Kernel
 
-
-BOOT_CPU = -1
-"""The CPU from whose lists the pages come that are there when a scenario begins."""
 
 __all__ = ["BOOT_CPU", "COPIED", "AddressSpace", "Page", "UserFaultFd"]
 

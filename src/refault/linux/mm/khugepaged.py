@@ -7,9 +7,11 @@ faulted in have a reference from a batch, which is reason enough, and huge pages
 
 from __future__ import annotations
 
-from refault.explore import note
-from refault.linux.include.linux.mm_types import Pmd, VmArea
+from refault.explore import Violation, note
+from refault.linux.asm.tlb import flush_tlb_mm
+from refault.linux.include.linux.mm_types import HugePmd, MmStruct, Pmd, VmArea
 from refault.linux.include.linux.pgtable import ptep_get
+from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
 from refault.linux.mm.mmap_lock import (
     mmap_read_lock,
     mmap_read_unlock,
@@ -38,12 +40,26 @@ def collapse_huge_page(vma: VmArea) -> bool:
     vma_start_write(vma)
     pmdp_collapse_flush(vma)
     note("PMD is clear")
-    mm.pmd.write(Pmd.TABLE)
+    put_back(mm)
     mmap_write_unlock(mm)
     return False
+
+
+@kernel_function("mm/khugepaged.c", quiet=True)
+def put_back(mm: MmStruct) -> None:
+    """Put the page table back that was taken; nobody may have put another in its place."""
+    spin_lock(mm.ptl)
+    if not mm.pmd.update(_populate):
+        raise Violation("BUG", "the PMD entry that khugepaged has emptied is not empty any more")
+    spin_unlock(mm.ptl)
+
+
+def _populate(pmd: Pmd | HugePmd) -> tuple[Pmd | HugePmd, bool]:
+    return Pmd.TABLE, pmd is Pmd.NONE
 
 
 @kernel_function("mm/pgtable-generic.c")
 def pmdp_collapse_flush(vma: VmArea) -> None:
     """Make the PMD entry none and flush."""
     vma.vm_mm.pmd.write(Pmd.NONE)
+    flush_tlb_mm(vma.vm_mm)

@@ -107,9 +107,9 @@ def vma_end_write_all(mm: MmStruct) -> None:
 
 
 def _start_read(lock: VmaLockState, task: str) -> tuple[VmaLockState, bool]:
-    if lock.writer:
+    if lock.writer or lock.detached:
         return lock, False
-    return VmaLockState(tuple(sorted((*lock.readers, task)))), True
+    return lock._replace(readers=tuple(sorted((*lock.readers, task)))), True
 
 
 @kernel_function("mm/mmap_lock.c", quiet=True)
@@ -123,9 +123,18 @@ def vma_start_read(vma: VmArea) -> bool:
 
 @kernel_function("mm/mmap_lock.c", quiet=True)
 def lock_vma_under_rcu(mm: MmStruct, address: int) -> bool:
-    """Find the VMA of ``address`` and lock it for reading; on failure one takes mmap_lock."""
+    """Find the VMA of ``address`` and lock it for reading; on failure one takes mmap_lock.
+
+    Between the two it may have been changed or freed, and even come to life as another, so it is
+    looked at again.
+    """
     vma = mm.find_vma(address)
-    return vma is not None and vma_start_read(vma)
+    if vma is None or not vma_start_read(vma):
+        return False
+    if vma.vm_start <= address < vma.vm_end:
+        return True
+    vma_end_read(vma)
+    return False
 
 
 def _end_read(lock: VmaLockState, task: str) -> tuple[VmaLockState, None]:

@@ -1,8 +1,8 @@
-"""Taking and leaving the page-table lock (``mm/pgtable-generic.c``)."""
+"""Taking and leaving the page-table lock (``mm/pgtable-generic.c``, ``mm/memory.c``)."""
 
 from __future__ import annotations
 
-from refault.linux.include.linux.mm_types import MmStruct, Pmd
+from refault.linux.include.linux.mm_types import HugePmd, MmStruct, Pmd
 from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
 from refault.linux.modelled import kernel_function
 
@@ -21,3 +21,29 @@ def pte_offset_map_lock(mm: MmStruct) -> bool:
 def pte_unmap_unlock(mm: MmStruct) -> None:
     """Give the page-table lock back."""
     spin_unlock(mm.ptl)
+
+
+@kernel_function("include/linux/huge_mm.h", quiet=True)
+def pmd_trans_huge_lock(mm: MmStruct) -> HugePmd | None:
+    """Take the lock of the PMD entry if it maps a huge page, and return the entry."""
+    if not isinstance(mm.pmd.read(), HugePmd):
+        return None
+    spin_lock(mm.ptl)
+    pmd = mm.pmd.read()
+    if isinstance(pmd, HugePmd):
+        return pmd
+    spin_unlock(mm.ptl)
+    return None
+
+
+def _populate(pmd: Pmd | HugePmd) -> tuple[Pmd | HugePmd, None]:
+    return (Pmd.TABLE if pmd is Pmd.NONE else pmd), None
+
+
+@kernel_function("mm/memory.c", quiet=True)
+def pte_alloc(mm: MmStruct) -> None:
+    """Give the PMD entry a page table if it has none; whoever is first wins."""
+    if mm.pmd.read() is Pmd.NONE:
+        spin_lock(mm.ptl)
+        mm.pmd.update(_populate)
+        spin_unlock(mm.ptl)

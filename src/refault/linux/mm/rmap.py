@@ -8,22 +8,23 @@ them out. Both write none first, and then the entry that stands for the page.
 from __future__ import annotations
 
 from refault.explore import note
+from refault.linux.asm.tlb import set_tlb_ubc_flush_pending
 from refault.linux.include.linux.mm_types import MmStruct
 from refault.linux.include.linux.page import (
     PageAnonExclusive,
     folio_put,
     folio_remove_rmap_pte,
-    frame,
 )
 from refault.linux.include.linux.pgtable import (
     Pte,
     PteKind,
     ptep_clear_flush,
     ptep_get,
+    ptep_get_and_clear,
     set_pte_at,
 )
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
-from refault.linux.mm.swapfile import swap_write_folio
+from refault.linux.mm.swapfile import swap_duplicate
 from refault.linux.modelled import kernel_function
 
 
@@ -39,14 +40,9 @@ def page_vma_mapped_walk(mm: MmStruct, address: int, pfn: int) -> bool:
     return False
 
 
-def _unmap(mm: MmStruct, address: int, pfn: int, entry: Pte) -> None:
-    """Replace the mapping by ``entry``, by way of none; the walk holds the page-table lock."""
-    ptep = mm.pte(address)
-    ptep_clear_flush(ptep)
-    note("PTE is clear")
-    if entry.kind is PteKind.SWAP:
-        swap_write_folio(entry.pfn, frame(pfn).data.read())
-    set_pte_at(ptep, entry)
+def _replace(mm: MmStruct, address: int, pfn: int, entry: Pte) -> None:
+    """Write the entry that stands for the mapping; the walk holds the page-table lock."""
+    set_pte_at(mm.pte(address), entry)
     folio_remove_rmap_pte(pfn)
     folio_put(pfn)
     pte_unmap_unlock(mm)
@@ -57,9 +53,11 @@ def try_to_migrate_one(mm: MmStruct, address: int, pfn: int) -> bool:
     """Put a migration entry in the place of the mapping; the caller holds the folio lock."""
     if not page_vma_mapped_walk(mm, address, pfn):
         return False
-    old = ptep_get(mm.pte(address))
-    entry = old._replace(kind=PteKind.MIGRATION, protnone=False, exclusive=PageAnonExclusive(pfn))
-    _unmap(mm, address, pfn, entry)
+    exclusive = PageAnonExclusive(pfn)
+    old = ptep_clear_flush(mm.pte(address))
+    note("PTE is clear")
+    entry = old._replace(kind=PteKind.MIGRATION, protnone=False, exclusive=exclusive)
+    _replace(mm, address, pfn, entry)
     return True
 
 
@@ -67,12 +65,16 @@ def try_to_migrate_one(mm: MmStruct, address: int, pfn: int) -> bool:
 def try_to_unmap_one(mm: MmStruct, address: int, pfn: int, slot: int) -> bool:
     """Put a swap entry in the place of the mapping; the caller holds the folio lock.
 
-    The contents go to the slot when nobody can write to them any more. The kernel writes them out
-    later, and a fault in between finds them in the swap cache, which is not modelled.
+    The flush is left for later where there are TLBs, and the mm told so; the caller does it before
+    the page is written out.
     """
     if not page_vma_mapped_walk(mm, address, pfn):
         return False
-    old = ptep_get(mm.pte(address))
-    entry = Pte(PteKind.SWAP, slot, uffd_wp=old.uffd_wp, exclusive=PageAnonExclusive(pfn))
-    _unmap(mm, address, pfn, entry)
+    exclusive = PageAnonExclusive(pfn)
+    old = ptep_get_and_clear(mm.pte(address))
+    note("PTE is clear")
+    set_tlb_ubc_flush_pending(mm)
+    swap_duplicate(slot)
+    entry = Pte(PteKind.SWAP, slot, uffd_wp=old.uffd_wp, exclusive=exclusive)
+    _replace(mm, address, pfn, entry)
     return True

@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+from refault.explore import atomic
+from refault.linux.asm.tlb import try_to_unmap_flush
 from refault.linux.include.linux.mm_types import MmStruct
-from refault.linux.include.linux.page import folio_put
+from refault.linux.include.linux.page import change_folio, folio_of, folio_put, frame
 from refault.linux.mm.filemap import folio_trylock, folio_unlock
 from refault.linux.mm.migrate import isolate_folio
 from refault.linux.mm.rmap import try_to_unmap_one
-from refault.linux.mm.swapfile import folio_alloc_swap, swap_free
+from refault.linux.mm.swapfile import (
+    delete_from_swap_cache,
+    folio_alloc_swap,
+    folio_free_swap,
+    swap_write_folio,
+)
 from refault.linux.modelled import kernel_function
 
 
 @kernel_function("mm/vmscan.c")
 def shrink_folio_list(mm: MmStruct, address: int) -> bool:
-    """Reclaim the page at ``address``; tell whether that was done."""
+    """Reclaim the page at ``address``; tell whether that was done.
+
+    The page is written while it is locked. The kernel lets the device do that and comes back for
+    the page in another round; a fault in between finds it in the swap cache either way.
+    """
     pfn = isolate_folio(mm, address)
     if not pfn:
         return False
     reclaimed = False
     if folio_trylock(pfn):
-        slot = folio_alloc_swap()
-        reclaimed = try_to_unmap_one(mm, address, pfn, slot)
-        if not reclaimed:
-            swap_free(slot)
+        if folio_of(pfn).mapping is None:
+            reclaimed = _swap_out(mm, address, pfn)
         folio_unlock(pfn)
     folio_put(pfn)
     return reclaimed
+
+
+def _swap_out(mm: MmStruct, address: int, pfn: int) -> bool:
+    slot = folio_of(pfn).swap
+    slot = folio_alloc_swap(pfn) if slot is None else slot
+    if not try_to_unmap_one(mm, address, pfn, slot):
+        folio_free_swap(pfn)
+        return False
+    try_to_unmap_flush(mm)
+    swap_write_folio(slot, frame(pfn).data.read())
+    return __remove_mapping(pfn)
+
+
+@kernel_function("mm/vmscan.c", quiet=True)
+def __remove_mapping(pfn: int) -> bool:
+    """Take the folio out of the swap cache, unless somebody else holds a reference."""
+    with atomic():
+        folio = folio_of(pfn)
+        if folio.refcount != 2:
+            return False
+        delete_from_swap_cache(pfn)
+        change_folio(pfn, refcount=1)
+    return True

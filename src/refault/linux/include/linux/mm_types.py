@@ -1,13 +1,22 @@
-"""Fault flags, results, and the structures of an address space (``include/linux/mm_types.h``)."""
+"""The structures of an address space (``include/linux/mm_types.h``).
+
+A mapping (``VmArea``) can be split, moved and unmapped while a story runs, and a new one made in
+memory that was set aside for it (``spare``). Where it is in the tree of mappings is its ``span``,
+changed under mmap_lock for writing; the structure itself is freed when it is unmapped, and whoever
+still reads it uses freed memory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum, IntFlag
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from refault.explore import Mode
+from refault.explore import Mode, atomic, running
+from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault
 from refault.linux.include.linux.pgtable import NONE, Pte
+from refault.linux.include.linux.seqlock import SeqCount
+from refault.linux.include.linux.slab import FREED, SlabField
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.locking.rwsem import Rwsem
 from refault.linux.kernel.locking.spinlock import SpinLock
@@ -16,69 +25,41 @@ from refault.linux.modelled import current_kernel
 if TYPE_CHECKING:
     from refault.explore import Cell, Program
     from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
+    from refault.linux.include.linux.fs import File
+    from refault.linux.include.linux.mm import VmOperations
 
-
-class FaultFlag(IntFlag):
-    """``enum fault_flag``: what kind of access faulted, and what its handler may do."""
-
-    NONE = 0
-    WRITE = 0x1
-    MKWRITE = 0x2
-    ALLOW_RETRY = 0x4
-    RETRY_NOWAIT = 0x8
-    KILLABLE = 0x10
-    TRIED = 0x20
-    USER = 0x40
-    REMOTE = 0x80
-    INSTRUCTION = 0x100
-    INTERRUPTIBLE = 0x200
-    UNSHARE = 0x400
-    ORIG_PTE_VALID = 0x800
-    VMA_LOCK = 0x1000
-    DEFAULT = 0x214
-
-
-class VmFault(IntFlag):
-    """``enum vm_fault_reason``: what a fault handler returns."""
-
-    NONE = 0
-    OOM = 0x1
-    SIGBUS = 0x2
-    MAJOR = 0x4
-    HWPOISON = 0x10
-    HWPOISON_LARGE = 0x20
-    SIGSEGV = 0x40
-    NOPAGE = 0x100
-    LOCKED = 0x200
-    RETRY = 0x400
-    FALLBACK = 0x800
-    DONE_COW = 0x1000
-    NEEDDSYNC = 0x2000
-    COMPLETED = 0x4000
-    ERROR = 0x873
-
-
-class Vm(IntFlag):
-    """``vm_area_struct.vm_flags``, as far as the model uses them."""
-
-    NONE = 0
-    READ = 0x1
-    WRITE = 0x2
-    EXEC = 0x4
-    MAYWRITE = 0x20
-    SHARED = 0x8
-    UFFD_MISSING = 0x200
-    UFFD_WP = 0x1000
-    MERGEABLE = 0x80000000
-    UFFD_MINOR = 1 << 41
-    UFFD = UFFD_MISSING | UFFD_WP | UFFD_MINOR
+__all__ = [
+    "FaultFlag",
+    "HugePmd",
+    "MmStruct",
+    "Pmd",
+    "Vm",
+    "VmArea",
+    "VmFault",
+    "VmFaultInfo",
+    "VmSpan",
+    "VmaLockState",
+]
 
 
 class Pmd(Enum):
-    """What a PMD entry holds: a page table, or nothing while one is being replaced."""
+    """What a PMD entry holds other than a huge page: a page table, or nothing."""
 
     NONE = "none"
     TABLE = "page table"
+
+
+class HugePmd(NamedTuple):
+    """A PMD entry that maps a huge page; ``protnone`` as in a PTE, so is ``write``."""
+
+    pfn: int
+    write: bool = False
+    dirty: bool = False
+    protnone: bool = False
+
+    def __repr__(self) -> str:
+        words = ["write" if self.write else "ro", *["dirty"] * self.dirty]
+        return " ".join([f"huge pfn {self.pfn}", *words, *["protnone"] * self.protnone])
 
 
 class VmaLockState(NamedTuple):
@@ -86,13 +67,17 @@ class VmaLockState(NamedTuple):
 
     ``writer`` stands for the writer's offset in ``vm_refcnt``, which new readers meet while it
     waits, and then for the equality of ``vm_lock_seq`` and ``mm_lock_seq``, which keeps them out
-    until the writer drops mmap_lock.
+    until the writer drops mmap_lock. ``detached`` is a ``vm_refcnt`` of zero: the VMA is no longer
+    in the tree, and nobody can lock it.
     """
 
     readers: tuple[str, ...] = ()
     writer: str | None = None
+    detached: bool = False
 
     def __repr__(self) -> str:
+        if self.detached:
+            return "detached"
         readers = f"r:{','.join(self.readers)}" if self.readers else ""
         writer = f"w:{self.writer}" if self.writer else ""
         return f"{readers} {writer}".strip() or "free"
@@ -104,44 +89,84 @@ def _vma_holders(lock: VmaLockState) -> dict[str, Mode]:
     return {lock.writer: "x"} if lock.writer else {}
 
 
+class VmSpan(NamedTuple):
+    """Which addresses a VMA covers, and which page of the file is at the first of them."""
+
+    start: int
+    end: int
+    pgoff: int = 0
+
+    def __repr__(self) -> str:
+        return f"{self.start:#x}-{self.end:#x}"
+
+
 class VmArea:
-    """``struct vm_area_struct``: a private anonymous mapping.
+    """``struct vm_area_struct``.
 
     ``vm_flags`` changes under mmap_lock and the VMA lock, both for writing; each fault reads it
     under one of them. So does ``uffd_ctx``, the name of the userfaultfd that the mapping is
-    registered with, if it is: there is one iff ``vm_flags`` has one of the userfaultfd modes. It
-    has an anon_vma from the beginning, as memory that was touched before.
+    registered with. It has an anon_vma from the beginning, as memory that was touched before,
+    unless the story says that it is fresh. ``vm_file`` is None for anonymous memory; it does not
+    change, so a spare VMA is for mappings of one file or of none.
     """
 
     def __init__(
         self,
-        name: str,
         mm: MmStruct,
-        start: int,
-        pages: int,
+        index: int,
         *,
-        flags: Vm,
-        ctx: UserfaultfdCtx | None,
+        flags: Vm | None,
+        span: VmSpan | None = None,
+        ctx: UserfaultfdCtx | None = None,
+        file: File | None = None,
+        anon_vma: bool = True,
     ) -> None:
         program = mm.program
-        self.name = name
+        self.name = name = f"{mm.prefix}vma{index or ''}"
         self.vm_mm = mm
-        self.vm_start = start
-        self.vm_end = start + pages * PAGE_SIZE
         self.vm_lock: Cell[VmaLockState] = program.cell(
-            f"{name}.vm_lock", VmaLockState(), holders=_vma_holders
+            f"{name}.vm_lock", VmaLockState(detached=flags is None), holders=_vma_holders
         )
-        self.vm_flags: Cell[Vm] = program.cell(f"{name}.vm_flags", flags)
+        self.vm_flags: SlabField[Vm] = SlabField(
+            program, f"{name}.vm_flags", FREED if flags is None else flags
+        )
+        self.span: Cell[VmSpan | None] = program.cell(f"{name}.span", span)
         self.uffd_ctx: Cell[str] = program.cell(f"{name}.uffd_ctx", ctx.name if ctx else "")
+        self.vm_file = file
+        self.anon_vma: Cell[bool] = program.cell(f"{name}.anon_vma", anon_vma)
+        self._first = span
 
     @property
     def ctx(self) -> UserfaultfdCtx | None:
         """The userfaultfd that the mapping is registered with, as a kernel function reads it."""
         return current_kernel().uffd(self.uffd_ctx.read())
 
+    @property
+    def vm_ops(self) -> VmOperations | None:
+        """The operations of the file that is mapped; None for anonymous memory."""
+        return self.vm_file.vm_ops if self.vm_file else None
+
+    def covered(self) -> VmSpan:
+        """What the VMA covers now, nothing if it is not in the tree.
+
+        Before the story begins, and after it, that is what it covers at the beginning.
+        """
+        return (self.span.read() if running() else self._first) or VmSpan(0, 0)
+
+    @property
+    def vm_start(self) -> int:
+        """The first address."""
+        return self.covered().start
+
+    @property
+    def vm_end(self) -> int:
+        """The first address behind it."""
+        return self.covered().end
+
     def addresses(self) -> Iterable[int]:
         """Return the address of each page."""
-        return range(self.vm_start, self.vm_end, PAGE_SIZE)
+        span = self.covered()
+        return range(span.start, span.end, PAGE_SIZE)
 
     def __repr__(self) -> str:
         return self.name
@@ -151,7 +176,10 @@ class MmStruct:
     """``struct mm_struct``: mmap_lock, the VMAs, and one page table with one lock.
 
     All pages of a scenario lie below one PMD entry, so they share a page-table lock; a lock for
-    each page would only allow more of what the PTEs already see.
+    each page would only allow more of what the PTEs already see. ``vmas`` are all VMAs that there
+    can be; those in the tree have a span. ``unstable`` is ``MMF_UNSTABLE``: the OOM reaper has
+    begun to take memory away. ``has_pinned`` and ``write_protect_seq`` are what fork and
+    ``pin_user_pages_fast()`` have between them.
     """
 
     def __init__(self, program: Program, name: str) -> None:
@@ -160,23 +188,57 @@ class MmStruct:
         self.prefix = prefix = "" if name == "mm" else f"{name}."
         self.mmap_lock = Rwsem(program, f"{prefix}mmap_lock")
         self.ptl = SpinLock(program, f"{prefix}ptl", quiet=True)
-        self.pmd: Cell[Pmd] = program.cell(f"{prefix}pmd", Pmd.TABLE)
+        self.pmd: Cell[Pmd | HugePmd] = program.cell(f"{prefix}pmd", Pmd.TABLE)
+        self.unstable: Cell[bool] = program.cell(f"{prefix}MMF_UNSTABLE", False)
+        self.write_protect_seq = SeqCount(program, f"{prefix}write_protect_seq")
         self.vmas: list[VmArea] = []
         self.ptes: dict[int, Cell[Pte]] = {}
+        self._top = PAGE_SIZE
 
-    def add_vma(self, ptes: tuple[Pte, ...], flags: Vm, ctx: UserfaultfdCtx | None) -> VmArea:
-        """Map anonymous pages with these PTEs."""
-        start = self.vmas[-1].vm_end + PAGE_SIZE if self.vmas else PAGE_SIZE
-        name = f"{self.prefix}vma{len(self.vmas) or ''}"
-        vma = VmArea(name, self, start, len(ptes), flags=flags, ctx=ctx)
-        self.vmas.append(vma)
-        for address, pte in zip(vma.addresses(), ptes, strict=True):
+    def add_room(self, ptes: tuple[Pte, ...]) -> int:
+        """Set addresses aside, with a gap before what follows; returns the first."""
+        start = self._top
+        for offset, pte in enumerate(ptes):
+            address = start + offset * PAGE_SIZE
             self.ptes[address] = self.program.cell(f"{self.prefix}pte({address:#x})", pte)
+        self._top = start + (len(ptes) + 1) * PAGE_SIZE
+        return start
+
+    def add_vma(
+        self,
+        ptes: tuple[Pte, ...],
+        flags: Vm,
+        ctx: UserfaultfdCtx | None,
+        file: File | None = None,
+        *,
+        pgoff: int = 0,
+        anon_vma: bool = True,
+    ) -> VmArea:
+        """Map pages with these PTEs before the story begins."""
+        start = self.add_room(ptes)
+        span = VmSpan(start, start + len(ptes) * PAGE_SIZE, pgoff)
+        number = len(self.vmas)
+        return self._add(
+            VmArea(self, number, flags=flags, span=span, ctx=ctx, file=file, anon_vma=anon_vma)
+        )
+
+    def add_spare(self, file: File | None = None) -> VmArea:
+        """Set a VMA aside for what is mapped while the story runs."""
+        return self._add(VmArea(self, len(self.vmas), flags=None, file=file))
+
+    def _add(self, vma: VmArea) -> VmArea:
+        self.vmas.append(vma)
+        if vma.vm_file:
+            vma.vm_file.mapping.i_mmap.append(vma)
         return vma
 
     def find_vma(self, address: int) -> VmArea | None:
-        """Return the VMA of an address; VMAs neither come nor go while a scenario runs."""
-        return next((v for v in self.vmas if v.vm_start <= address < v.vm_end), None)
+        """``vma_lookup()``: the VMA that covers an address, or None; one look at the tree."""
+        with atomic():
+            for vma in self.vmas:
+                if vma.vm_start <= address < vma.vm_end:
+                    return vma
+        return None
 
     def pte(self, address: int) -> Cell[Pte]:
         """Return the cell of the PTE that maps ``address``."""
@@ -198,6 +260,7 @@ class VmFaultInfo(NamedTuple):
     flags: FaultFlag
     vm_flags: Vm
     orig_pte: Pte = NONE
+    pgoff: int = 0
 
     @property
     def mm(self) -> MmStruct:

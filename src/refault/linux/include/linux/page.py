@@ -5,9 +5,10 @@ All folios are of one page. A frame is three cells: its metadata, its lock, and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from refault.explore import Mode, Violation, atomic
+from refault.linux.asm.tlb import check_no_stale_entry
 from refault.linux.modelled import NotModelled, current, current_kernel, kernel_function
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ class Folio(NamedTuple):
     """The metadata of a frame in use.
 
     ``lru_batch`` is the CPU in whose batch the folio waits to be put on the LRU list; the batch
-    has a reference of its own. ``exclusive`` is PageAnonExclusive.
+    has a reference of its own. ``exclusive`` is PageAnonExclusive. ``mapping`` names the file and
+    the page of it that a folio of the page cache holds, ``swap`` the slot of one that is in the
+    swap cache; either cache has a reference. ``pins`` counts the references of ``FOLL_PIN``.
     """
 
     refcount: int = 1
@@ -30,11 +33,33 @@ class Folio(NamedTuple):
     exclusive: bool = False
     ksm: bool = False
     lru_batch: int | None = None
+    mapping: tuple[str, int] | None = None
+    swap: int | None = None
+    dirty: bool = False
+    uptodate: bool = True
+    hwpoison: bool = False
+    swapbacked: bool = True
+    pins: int = 0
 
     def __repr__(self) -> str:
         words = [f"refs {self.refcount}", f"maps {self.mapcount}"]
-        words += ["exclusive"] * self.exclusive + ["ksm"] * self.ksm
-        words += [f"in the LRU batch of cpu {self.lru_batch}"] * (self.lru_batch is not None)
+        words += [
+            word
+            for word, said in (
+                ("exclusive", self.exclusive),
+                ("ksm", self.ksm),
+                (f"in the LRU batch of cpu {self.lru_batch}", self.lru_batch is not None),
+                (f"{self.mapping and self.mapping[0]}", self.mapping is not None),
+                (f"page {self.mapping and self.mapping[1]}", self.mapping is not None),
+                (f"swap cache of slot {self.swap}", self.swap is not None),
+                ("dirty", self.dirty),
+                ("not uptodate", not self.uptodate),
+                ("poisoned", self.hwpoison),
+                ("lazily freed", not self.swapbacked),
+                (f"{self.pins} pins", self.pins > 0),
+            )
+            if said
+        ]
         return ", ".join(words)
 
 
@@ -94,12 +119,20 @@ def alloc_page() -> int:
     allocate at the same time do not see each other.
     """
     cpu = current().cpu
+    pfn = alloc_from(cpu)
+    if not pfn:
+        raise NotModelled("an allocation that fails", f"cpu {cpu} has no frame left")
+    return pfn
+
+
+def alloc_from(pool: int) -> int:
+    """Take a frame from these lists, in one step; 0 if there is none."""
     with atomic():
         for owned in current_kernel().frames.values():
-            if owned.cpu == cpu and owned.folio.update(_allocate):
+            if owned.cpu == pool and owned.folio.update(_allocate):
                 owned.data.write(0)
                 return owned.pfn
-    raise NotModelled("an allocation that fails", f"cpu {cpu} has no frame left")
+    return 0
 
 
 def _allocate(folio: Folio | None) -> tuple[Folio | None, bool]:
@@ -115,7 +148,35 @@ def folio_get(pfn: int) -> None:
 @kernel_function("include/linux/mm.h", quiet=True)
 def folio_put(pfn: int) -> None:
     """Drop a reference; with the last one the frame is free."""
-    frame(pfn).folio.update(_add, -1, 0)
+    with atomic():
+        if frame(pfn).folio.update(_add, -1, 0):
+            check_no_stale_entry(pfn)
+
+
+def change_folio(pfn: int, **fields: object) -> None:
+    """Set fields of a folio's metadata, in one step."""
+    frame(pfn).folio.update(_change, tuple(sorted(fields.items())))
+
+
+def _change(folio: Folio | None, fields: tuple[tuple[str, Any], ...]) -> tuple[Folio, None]:
+    return live(folio)._replace(**dict(fields)), None
+
+
+def folio_of(pfn: int) -> Folio:
+    """Read the metadata of a frame that the caller knows to be in use."""
+    return live(frame(pfn).folio.read())
+
+
+def _try_get(folio: Folio | None) -> tuple[Folio | None, bool]:
+    if folio is None:
+        return None, False
+    return folio._replace(refcount=folio.refcount + 1), True
+
+
+@kernel_function("include/linux/page_ref.h", quiet=True)
+def folio_try_get(pfn: int) -> bool:
+    """Take a reference unless the folio has none left, that is, is free."""
+    return frame(pfn).folio.update(_try_get)
 
 
 @kernel_function("mm/rmap.c", quiet=True)
@@ -134,6 +195,12 @@ def _map(pfn: int, refs: int, *, exclusive: bool) -> None:
     frame(pfn).folio.update(_add, refs, 1)
     if exclusive:
         set_page_anon_exclusive(pfn, True)
+
+
+@kernel_function("mm/rmap.c", quiet=True)
+def folio_add_file_rmap_pte(pfn: int) -> None:
+    """Count a mapping of a file's page; its reference is taken already."""
+    _map(pfn, 0, exclusive=False)
 
 
 @kernel_function("mm/rmap.c", quiet=True)

@@ -5,16 +5,17 @@ hold the page-table lock; ``userfaultfd_must_wait()``, the hardware and the firs
 ``handle_pte_fault()`` read without it, and see each value in between: ``ptep_clear_flush()`` and
 ``ptep_modify_prot_start()`` leave none behind until the next write.
 
-There is no TLB in the model: the hardware walks the page table at each access, and flushing is
-no step. What only a stale translation can show is out of reach.
+The hardware walks the page table at each access unless the story asks for TLBs (``asm/tlb``); then
+``ptep_clear_flush()`` is as many steps more as there are CPUs.
 """
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, IntFlag
 from typing import TYPE_CHECKING, NamedTuple
 
 from refault.explore import choose
+from refault.linux.asm.tlb import flush_tlb_of
 from refault.linux.modelled import kernel_function
 
 if TYPE_CHECKING:
@@ -31,11 +32,21 @@ class PteKind(Enum):
     PRESENT = "PTE is present"
     MIGRATION = "PTE is a migration entry"
     SWAP = "PTE is a swap entry"
-    MARKER = "PTE is a uffd-wp marker"
+    MARKER = "PTE is a marker"
+    HWPOISON = "PTE is a poisoned page"
+
+
+class PteMarker(IntFlag):
+    """``PTE_MARKER_*``: what an entry without a page says of its place."""
+
+    NONE = 0
+    UFFD_WP = 1
+    POISONED = 2
+    GUARD = 4
 
 
 class Pte(NamedTuple):
-    """A PTE; ``pfn`` is the frame, or the slot of a swap entry.
+    """A PTE; ``pfn`` is the frame, the slot of a swap entry, or the bits of a marker.
 
     ``exclusive`` is the bit of swap and migration entries that carries PageAnonExclusive.
     """
@@ -60,6 +71,11 @@ class Pte(NamedTuple):
         return self.kind is PteKind.NONE
 
     @property
+    def marker(self) -> PteMarker:
+        """The bits of a marker; none if it is something else."""
+        return PteMarker(self.pfn) if self.kind is PteKind.MARKER else PteMarker.NONE
+
+    @property
     def none_mostly(self) -> bool:
         """``pte_none_mostly()``: none, or a marker."""
         return self.kind in (PteKind.NONE, PteKind.MARKER)
@@ -67,6 +83,8 @@ class Pte(NamedTuple):
     def __repr__(self) -> str:
         if self.none:
             return "none"
+        if self.kind is PteKind.MARKER:
+            return f"marker {self.marker.name}"
         what = "slot" if self.kind is PteKind.SWAP else "pfn"
         where = "zero page" if self.pfn == ZERO_PFN and self.present else f"{what} {self.pfn}"
         bits = [
@@ -84,6 +102,11 @@ class Pte(NamedTuple):
 
 
 NONE = Pte()
+
+
+def make_pte_marker(marker: PteMarker) -> Pte:
+    """Make a marker; one for write-protection has the bit that says so, as other entries have."""
+    return Pte(PteKind.MARKER, int(marker), uffd_wp=bool(marker & PteMarker.UFFD_WP))
 
 
 def mk_pte(pfn: int, *, write: bool = False, dirty: bool = False, uffd_wp: bool = False) -> Pte:
@@ -117,7 +140,9 @@ def _clear(old: Pte) -> tuple[Pte, Pte]:
 @kernel_function("mm/pgtable-generic.c")
 def ptep_clear_flush(ptep: Cell[Pte]) -> Pte:
     """Make the PTE none, flush, and return what it was."""
-    return ptep.update(_clear)
+    old = ptep.update(_clear)
+    flush_tlb_of(ptep)
+    return old
 
 
 @kernel_function("include/linux/pgtable.h")

@@ -7,103 +7,111 @@ decides anew. So a missing event is never raised for a PTE that is none for a mo
 
 from __future__ import annotations
 
-from refault.explore import atomic, note
-from refault.linux.fs.userfaultfd.fault import handle_userfault
-from refault.linux.include.linux.mm_types import FaultFlag, Pmd, Vm, VmArea, VmFault, VmFaultInfo
-from refault.linux.include.linux.page import alloc_page, folio_add_new_anon_rmap, folio_put
-from refault.linux.include.linux.pgtable import (
-    ZERO_PFN,
-    Pte,
-    mk_pte,
-    pte_same,
-    ptep_get,
-    ptep_set_access_flags,
-    set_pte_at,
-)
+from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault
+from refault.linux.include.linux.mm_types import HugePmd, Pmd, VmArea, VmFaultInfo
+from refault.linux.include.linux.pgtable import NONE, pte_same, ptep_get, ptep_set_access_flags
 from refault.linux.include.linux.sched import TASK_RUNNING
 from refault.linux.kernel.sched.core import __set_current_state
+from refault.linux.mm.huge_memory import (
+    create_huge_pmd,
+    do_huge_pmd_numa_page,
+    huge_pmd_set_accessed,
+    thp_vma_allowable_order,
+    wp_huge_pmd,
+)
+from refault.linux.mm.hugetlb import hugetlb_fault
+from refault.linux.mm.memory.anon import do_anonymous_page
+from refault.linux.mm.memory.contract import (
+    check_fault_contract,
+    mm_account_fault,
+    sanitize_fault_flags,
+)
+from refault.linux.mm.memory.file import do_fault
 from refault.linux.mm.memory.numa import do_numa_page
 from refault.linux.mm.memory.swap_in import do_swap_page
 from refault.linux.mm.memory.wp import do_wp_page
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
-from refault.linux.mm.swap import folio_add_lru
-from refault.linux.modelled import NotModelled, kernel_function
+from refault.linux.modelled import kernel_function
+
+_ACCESS = Vm.READ | Vm.WRITE | Vm.EXEC
 
 
 @kernel_function("mm/memory.c", quiet=True)
 def handle_mm_fault(vma: VmArea, address: int, flags: FaultFlag) -> VmFault:
     """Resolve a fault; the caller holds the fault lock.
 
-    With RETRY or COMPLETED in the result the lock has been dropped, else it is still held.
+    With RETRY or COMPLETED in the result the lock has been dropped, else it is still held. Once
+    it has been dropped the VMA may be gone, so nothing reads it after the handler has returned.
     """
     __set_current_state(TASK_RUNNING)
-    vmf = VmFaultInfo(vma, address, flags, vma.vm_flags.read())
-    if vmf.write and not vmf.vm_flags & Vm.MAYWRITE:
-        return VmFault.SIGSEGV
+    mm, vm_flags = vma.vm_mm, vma.vm_flags.read()
+    vmf = VmFaultInfo(vma, address, sanitize_fault_flags(vm_flags, flags), vm_flags)
+    fault = hugetlb_fault(vmf) if vm_flags & Vm.HUGETLB else __handle_mm_fault(vmf)
+    if vma.vm_file is not None:
+        check_fault_contract(vmf, mm, fault)
+    mm_account_fault(flags, fault)
+    return fault
+
+
+@kernel_function("mm/memory.c", quiet=True)
+def __handle_mm_fault(vmf: VmFaultInfo) -> VmFault:
+    """Try with a huge page first, where the mapping asks for one."""
+    pmd = vmf.mm.pmd.read()
+    if pmd is Pmd.NONE and thp_vma_allowable_order(vmf):
+        fault = create_huge_pmd(vmf)
+        if not fault & VmFault.FALLBACK:
+            return fault
+    if isinstance(pmd, HugePmd):
+        if pmd.protnone and vmf.vm_flags & _ACCESS:
+            return do_huge_pmd_numa_page(vmf, pmd)
+        if vmf.write and not pmd.write:
+            fault = wp_huge_pmd(vmf, pmd)
+            if not fault & VmFault.FALLBACK:
+                return fault
+        else:
+            return huge_pmd_set_accessed(vmf, pmd)
     return handle_pte_fault(vmf)
 
 
 @kernel_function("mm/memory.c", quiet=True)
 def handle_pte_fault(vmf: VmFaultInfo) -> VmFault:
     """Tell the kinds apart, by a read of the PTE without its lock."""
-    mm, ptep = vmf.mm, vmf.mm.pte(vmf.address)
-    if mm.pmd.read() is Pmd.NONE:
-        raise NotModelled("a fault that allocates a page table")
-    orig = ptep_get(ptep)
-    vmf = vmf._replace(orig_pte=orig)
+    pmd = vmf.mm.pmd.read()
+    if pmd is Pmd.NONE:
+        return do_pte_missing(vmf._replace(orig_pte=NONE))
+    if pmd is not Pmd.TABLE:
+        return VmFault.NONE
+    orig = ptep_get(vmf.mm.pte(vmf.address))
+    vmf = vmf._replace(orig_pte=orig, flags=vmf.flags | FaultFlag.ORIG_PTE_VALID)
     if orig.none:
-        return do_anonymous_page(vmf)
+        return do_pte_missing(vmf)
     if not orig.present:
         return do_swap_page(vmf)
-    if orig.protnone:
+    if orig.protnone and vmf.vm_flags & _ACCESS:
         return do_numa_page(vmf)
-    if not pte_offset_map_lock(mm):
-        return VmFault.NONE
-    if not pte_same(ptep_get(ptep), orig):
-        pte_unmap_unlock(mm)
-        return VmFault.NONE
-    entry = orig
-    if vmf.write:
-        if not orig.write:
-            return do_wp_page(vmf)
-        entry = entry._replace(dirty=True)
-    ptep_set_access_flags(ptep, entry)
-    pte_unmap_unlock(mm)
-    return VmFault.NONE
-
-
-def _anonymous(vmf: VmFaultInfo, pfn: int) -> Pte:
-    writable = bool(vmf.vm_flags & Vm.WRITE)
-    return mk_pte(pfn, write=writable, dirty=writable)
+    return _present(vmf)
 
 
 @kernel_function("mm/memory.c", quiet=True)
-def do_anonymous_page(vmf: VmFaultInfo) -> VmFault:
-    """Fill a hole, or tell userfaultfd of it; that is decided under the page-table lock."""
-    mm, ptep = vmf.mm, vmf.mm.pte(vmf.address)
-    pfn = alloc_page() if vmf.write else ZERO_PFN
+def do_pte_missing(vmf: VmFaultInfo) -> VmFault:
+    """Nothing is mapped: ask whoever provides the memory."""
+    return do_anonymous_page(vmf) if vmf.vma.vm_file is None else do_fault(vmf)
+
+
+def _present(vmf: VmFaultInfo) -> VmFault:
+    """Make a present PTE fit for the access, under its lock."""
+    mm, entry = vmf.mm, vmf.orig_pte
     if not pte_offset_map_lock(mm):
-        return _give_back(pfn)
-    if not pte_same(ptep_get(ptep), vmf.orig_pte):
+        return VmFault.NONE
+    ptep = mm.pte(vmf.address)
+    if not pte_same(ptep_get(ptep), entry):
         pte_unmap_unlock(mm)
-        return _give_back(pfn)
-    if vmf.vm_flags & Vm.UFFD_MISSING:
-        note("page is missing")
-        pte_unmap_unlock(mm)
-        _give_back(pfn)
-        return handle_userfault(vmf, Vm.UFFD_MISSING)
-    if pfn == ZERO_PFN:
-        set_pte_at(ptep, mk_pte(ZERO_PFN))
-    else:
-        with atomic():
-            folio_add_new_anon_rmap(pfn)
-            folio_add_lru(pfn)
-            set_pte_at(ptep, _anonymous(vmf, pfn))
+        return VmFault.NONE
+    if vmf.flags & (FaultFlag.WRITE | FaultFlag.UNSHARE):
+        if not entry.write:
+            return do_wp_page(vmf)
+        if vmf.write:
+            entry = entry._replace(dirty=True)
+    ptep_set_access_flags(ptep, entry)
     pte_unmap_unlock(mm)
-    return VmFault.NONE
-
-
-def _give_back(pfn: int) -> VmFault:
-    if pfn != ZERO_PFN:
-        folio_put(pfn)
     return VmFault.NONE

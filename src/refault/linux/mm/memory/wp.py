@@ -3,23 +3,25 @@
 A private page that belongs to this mapping alone is made writable in place, by one write of the
 PTE. Any other is copied: ``wp_page_copy()`` first makes the PTE none and flushes, so that no two
 CPUs use different pages, and only then writes the new PTE. Whoever reads the PTE without its lock
-in between sees a hole where there never was one.
+in between sees a hole where there never was one. A fault with UNSHARE copies in the same way, and
+leaves the copy read-only.
 """
 
 from __future__ import annotations
 
 from refault.explore import atomic, note
+from refault.linux.asm.tlb import flush_tlb_page, mm_tlb_flush_pending
 from refault.linux.fs.userfaultfd.fault import handle_userfault
-from refault.linux.include.linux.mm_types import Vm, VmFault, VmFaultInfo
+from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault
+from refault.linux.include.linux.mm_types import VmFaultInfo
 from refault.linux.include.linux.page import (
     PageAnonExclusive,
-    alloc_page,
     folio_add_new_anon_rmap,
     folio_get,
+    folio_of,
     folio_put,
     folio_remove_rmap_pte,
     frame,
-    live,
     set_page_anon_exclusive,
 )
 from refault.linux.include.linux.pgtable import (
@@ -32,26 +34,55 @@ from refault.linux.include.linux.pgtable import (
     set_pte_at,
 )
 from refault.linux.mm.filemap import folio_trylock, folio_unlock
+from refault.linux.mm.memory.anon import NO_MEMORY, vma_alloc_folio, vmf_anon_prepare
+from refault.linux.mm.memory.mkwrite import wp_page_shared
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.swap import folio_add_lru, lru_add_drain
+from refault.linux.mm.swapfile import folio_free_swap
 from refault.linux.modelled import kernel_function
 
 
 @kernel_function("mm/memory.c")
 def do_wp_page(vmf: VmFaultInfo) -> VmFault:
-    """Handle a write to a present page that is not writable; the caller holds the PTE lock."""
-    if vmf.orig_pte.uffd_wp and vmf.vm_flags & Vm.UFFD_WP:
-        pte_unmap_unlock(vmf.mm)
-        return handle_userfault(vmf, Vm.UFFD_WP)
-    pfn = vmf.orig_pte.pfn
+    """Handle a write to a present page that is not writable; the caller holds the PTE lock.
+
+    Returns without it.
+    """
+    unshare, pte = bool(vmf.flags & FaultFlag.UNSHARE), vmf.orig_pte
+    if not unshare and vmf.vm_flags & Vm.UFFD_WP:
+        if pte.uffd_wp:
+            pte_unmap_unlock(vmf.mm)
+            return handle_userfault(vmf, Vm.UFFD_WP)
+        wp_flush_pending(vmf)
+    if vmf.vm_flags & Vm.SHARED:
+        return wp_page_shared(vmf)
+    pfn = pte.pfn
     if pfn != ZERO_PFN:
-        if PageAnonExclusive(pfn) or wp_can_reuse_anon_folio(pfn):
+        if _is_anon(pfn) and (PageAnonExclusive(pfn) or wp_can_reuse_anon_folio(pfn)):
             set_page_anon_exclusive(pfn, True)
-            wp_page_reuse(vmf)
+            if unshare:
+                pte_unmap_unlock(vmf.mm)
+            else:
+                wp_page_reuse(vmf)
             return VmFault.NONE
         folio_get(pfn)
     pte_unmap_unlock(vmf.mm)
     return wp_page_copy(vmf)
+
+
+def _is_anon(pfn: int) -> bool:
+    return folio_of(pfn).mapping is None
+
+
+@kernel_function("mm/memory.c", quiet=True)
+def wp_flush_pending(vmf: VmFaultInfo) -> None:
+    """Flush the page if its write-protection may not have reached all TLBs yet.
+
+    The page may have been unprotected again before the flush for the protection was done: it would
+    be copied while another CPU still writes to it.
+    """
+    if mm_tlb_flush_pending(vmf.mm):
+        flush_tlb_page(vmf.mm, vmf.address)
 
 
 @kernel_function("mm/memory.c")
@@ -67,17 +98,20 @@ def wp_page_reuse(vmf: VmFaultInfo) -> None:
 def wp_can_reuse_anon_folio(pfn: int) -> bool:
     """Tell whether a page that is not marked exclusive is in fact this mapping's alone.
 
-    All its references must be accounted for: one of the mapping. A reference of this CPU's LRU
-    batch is dropped first; that of another CPU's makes the answer no.
+    All its references must be accounted for: one of the mapping, and one of the swap cache. A
+    reference of this CPU's LRU batch is dropped first; that of another CPU's makes the answer no.
     """
-    folio = live(frame(pfn).folio.read())
+    folio = folio_of(pfn)
     if folio.ksm or folio.refcount > 3:
         return False
     if folio.lru_batch is not None:
         lru_add_drain(pfn)
-    if live(frame(pfn).folio.read()).refcount > 1 or not folio_trylock(pfn):
+    folio = folio_of(pfn)
+    if folio.refcount > 1 + (folio.swap is not None) or not folio_trylock(pfn):
         return False
-    alone = live(frame(pfn).folio.read()).refcount == 1
+    if folio_of(pfn).swap is not None:
+        folio_free_swap(pfn)
+    alone = folio_of(pfn).refcount == 1
     folio_unlock(pfn)
     return alone
 
@@ -85,27 +119,49 @@ def wp_can_reuse_anon_folio(pfn: int) -> bool:
 @kernel_function("mm/memory.c")
 def wp_page_copy(vmf: VmFaultInfo) -> VmFault:
     """Copy the page and map the copy; the caller holds a reference on the old one."""
-    mm, ptep, old = vmf.mm, vmf.mm.pte(vmf.address), vmf.orig_pte.pfn
-    new = alloc_page()
+    old = vmf.orig_pte.pfn
+    fault = vmf_anon_prepare(vmf)
+    new = NO_MEMORY if fault else vma_alloc_folio()
+    if new == NO_MEMORY:
+        _put(old, 1)
+        return fault or VmFault.OOM
     if old != ZERO_PFN:
         frame(new).data.write(frame(old).data.read())
-    copied = False
-    if pte_offset_map_lock(mm):
-        if pte_same(ptep_get(ptep), vmf.orig_pte):
-            ptep_clear_flush(ptep)
-            note("PTE is clear")
-            with atomic():
-                folio_add_new_anon_rmap(new)
-                folio_add_lru(new)
-                set_pte_at(ptep, mk_pte(new, write=bool(vmf.vm_flags & Vm.WRITE), dirty=True))
-            if old != ZERO_PFN:
-                folio_remove_rmap_pte(old)
-            copied = True
-        pte_unmap_unlock(mm)
-    if old != ZERO_PFN:
-        if copied:
-            folio_put(old)
-        folio_put(old)
+    copied = _replace(vmf, old, new)
+    _put(old, 1 + copied)
     if not copied:
         folio_put(new)
     return VmFault.NONE
+
+
+def _put(pfn: int, times: int) -> None:
+    for _ in range(times if pfn != ZERO_PFN else 0):
+        folio_put(pfn)
+
+
+def _replace(vmf: VmFaultInfo, old: int, new: int) -> bool:
+    """Map the copy if the PTE is still the same; tells whether it was."""
+    mm, ptep = vmf.mm, vmf.mm.pte(vmf.address)
+    if not pte_offset_map_lock(mm):
+        return False
+    same = pte_same(ptep_get(ptep), vmf.orig_pte)
+    if same:
+        wp_install_copy(vmf, new)
+        if old != ZERO_PFN:
+            folio_remove_rmap_pte(old)
+    pte_unmap_unlock(mm)
+    return same
+
+
+@kernel_function("mm/memory.c", quiet=True)
+def wp_install_copy(vmf: VmFaultInfo, new: int) -> None:
+    """Clear the PTE and flush first, then map the copy: no two CPUs use different pages."""
+    ptep, unshare = vmf.mm.pte(vmf.address), vmf.flags & FaultFlag.UNSHARE
+    ptep_clear_flush(ptep)
+    note("PTE is clear")
+    writable = bool(vmf.vm_flags & Vm.WRITE) and not unshare
+    uffd_wp = vmf.orig_pte.uffd_wp and bool(unshare)
+    with atomic():
+        folio_add_new_anon_rmap(new)
+        folio_add_lru(new)
+        set_pte_at(ptep, mk_pte(new, write=writable, dirty=not unshare, uffd_wp=uffd_wp))

@@ -7,10 +7,9 @@ that is contended, or the fault has to be retried, it goes on under mmap_lock.
 
 from __future__ import annotations
 
-from refault.explore import Violation, atomic, note, restart
-from refault.linux.include.linux.mm_types import FaultFlag, MmStruct, Pmd, Vm, VmFault
-from refault.linux.include.linux.page import frame
-from refault.linux.include.linux.pgtable import ZERO_PFN, Pte
+from refault.explore import Violation, note, restart
+from refault.linux.asm.access import hardware_load, hardware_store
+from refault.linux.include.linux.mm_types import FaultFlag, MmStruct, Vm, VmFault
 from refault.linux.kernel.entry.common import irqentry_exit_to_user_mode
 from refault.linux.mm.memory import handle_mm_fault
 from refault.linux.mm.mmap_lock import (
@@ -22,32 +21,13 @@ from refault.linux.mm.mmap_lock import (
 from refault.linux.modelled import kernel_function
 
 
-def _translate(pte: Pte, write: bool) -> tuple[Pte, Pte | None]:
-    """What the page walk does to a PTE: set young and dirty, or fault."""
-    if not pte.present or pte.protnone or (write and not pte.write):
-        return pte, None
-    used = pte._replace(young=True, dirty=pte.dirty or write)
-    return used, used
-
-
-def _walk(mm: MmStruct, address: int, write: bool) -> Pte | None:
-    """The hardware's walk, part of one step with the access: there is no TLB."""
-    if mm.pmd.read() is Pmd.NONE:
-        return None
-    return mm.pte(address).update(_translate, write)
-
-
 @kernel_function("arch/x86/mm/fault.c")
 def store(mm: MmStruct, address: int, value: int) -> None:
     """Store to memory; runs again after each fault."""
     while True:
         restart()
         irqentry_exit_to_user_mode()
-        with atomic():
-            pte = _walk(mm, address, True)
-            if pte is not None:
-                frame(pte.pfn).data.write(value)
-        if pte is not None:
+        if hardware_store(mm, address, value):
             return
         exc_page_fault(mm, address, FaultFlag.WRITE)
 
@@ -58,25 +38,15 @@ def load(mm: MmStruct, address: int) -> int:
     while True:
         restart()
         irqentry_exit_to_user_mode()
-        value = 0
-        with atomic():
-            pte = _walk(mm, address, False)
-            if pte is not None and pte.pfn != ZERO_PFN:
-                value = frame(pte.pfn).data.read()
-        if pte is not None:
+        value = hardware_load(mm, address)
+        if value is not None:
             return value
         exc_page_fault(mm, address, FaultFlag.NONE)
 
 
 def copy_from_user_nofault(mm: MmStruct, address: int) -> int | None:
     """Read user memory with page faults disabled; None where that takes a fault."""
-    with atomic():
-        pte = _walk(mm, address, False)
-        return _data(pte) if pte is not None else None
-
-
-def _data(pte: Pte) -> int:
-    return frame(pte.pfn).data.read() if pte.pfn != ZERO_PFN else 0
+    return hardware_load(mm, address)
 
 
 def copy_from_user(mm: MmStruct, address: int) -> int | None:
@@ -100,10 +70,9 @@ def exc_page_fault(mm: MmStruct, address: int, access: FaultFlag) -> None:
 @kernel_function("arch/x86/mm/fault.c", quiet=True)
 def do_user_addr_fault(mm: MmStruct, address: int, flags: FaultFlag) -> None:
     """Handle a fault of user mode, under the VMA lock first and then under mmap_lock."""
-    vma = mm.find_vma(address)
-    if vma is None:
-        raise Violation("SIGSEGV", f"nothing is mapped at {address:#x}")
     if lock_vma_under_rcu(mm, address):
+        vma = mm.find_vma(address)
+        assert vma is not None
         access_error(vma.vm_flags.read(), flags)
         fault = handle_mm_fault(vma, address, flags | FaultFlag.VMA_LOCK)
         if not fault & (VmFault.RETRY | VmFault.COMPLETED):
@@ -112,19 +81,28 @@ def do_user_addr_fault(mm: MmStruct, address: int, flags: FaultFlag) -> None:
             mm_fault_error(fault)
             return
         if fault & VmFault.MAJOR:
-            flags |= FaultFlag.TRIED
+            flags = fault_tried(flags)
     while True:
         restart(flags)
         mmap_read_lock(mm)
+        vma = mm.find_vma(address)
+        if vma is None:
+            raise Violation("SIGSEGV", f"nothing is mapped at {address:#x}")
         access_error(vma.vm_flags.read(), flags)
         fault = handle_mm_fault(vma, address, flags)
         if fault & VmFault.COMPLETED:
             return
         if not fault & VmFault.RETRY:
             break
-        flags |= FaultFlag.TRIED
+        flags = fault_tried(flags)
     mmap_read_unlock(mm)
     mm_fault_error(fault)
+
+
+@kernel_function("arch/x86/mm/fault.c", quiet=True)
+def fault_tried(flags: FaultFlag) -> FaultFlag:
+    """What the next attempt of a fault is allowed, after one that was to be retried."""
+    return flags | FaultFlag.TRIED
 
 
 @kernel_function("arch/x86/mm/fault.c", quiet=True)

@@ -1,0 +1,53 @@
+"""What a mapping can be asked for: ``struct vm_operations_struct`` (``include/linux/mm.h``).
+
+A driver, a file system or a story gives a mapping its fault handlers as plain functions. They run
+under the fault lock and answer as in the kernel: with ``VM_FAULT_*`` bits, and ``fault`` also with
+the page that it found, for which it holds a reference (and the folio lock, with LOCKED).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from refault.linux.include.linux.mm_flags import VmFault
+
+if TYPE_CHECKING:
+    from refault.linux.include.linux.mm_types import VmFaultInfo
+
+NO_PAGE = -1
+"""``vmf->page`` where the handler has found none."""
+
+
+class Found(NamedTuple):
+    """What ``->fault`` returns: the result, and ``vmf->page``."""
+
+    ret: VmFault = VmFault.NONE
+    page: int = NO_PAGE
+
+
+FaultHandler: TypeAlias = "Callable[[VmFaultInfo], Found | VmFault]"
+MkwriteHandler: TypeAlias = "Callable[[VmFaultInfo, int], VmFault]"
+MapPagesHandler: TypeAlias = "Callable[[VmFaultInfo], VmFault]"
+
+
+@dataclass(frozen=True)
+class VmOperations:
+    """``struct vm_operations_struct``; None where a mapping does not have the operation.
+
+    ``fault(vmf)`` finds the page, or maps something itself and says NOPAGE. ``page_mkwrite(vmf,
+    pfn)`` hears of the first write to a page of a shared mapping. ``map_pages(vmf)`` maps what is
+    there already, without sleeping, and may run under the lock of the VMA alone: a mapping that
+    has it says thereby that its ``fault`` may, too. ``pfn_mkwrite`` is ``page_mkwrite`` for a
+    mapping without pages.
+    """
+
+    fault: FaultHandler | None = None
+    page_mkwrite: MkwriteHandler | None = None
+    map_pages: MapPagesHandler | None = None
+    pfn_mkwrite: MapPagesHandler | None = None
+    name: str = "driver"
+
+    def __repr__(self) -> str:
+        return f"{self.name} mapping"
