@@ -5,52 +5,45 @@ wait for work, it is a good end. Otherwise it is, in this order:
 
 * **lock imbalance**: a task returned and still holds a lock;
 * **lost wakeup**: a task sleeps though what it waits for has come, and nobody is left to wake it.
-  For a fault that is a PTE with which the access would succeed now, or at least get further; for a
-  monitor in ``read(2)``, a message in the queue;
+  For a fault that is a PTE with which the access would succeed now, or at least get further, or a
+  mapping that is no longer registered; for a monitor in ``read(2)``, a message in the queue;
 * **unserved fault**: a task sleeps for a page that is rightly missing or protected, all others
   have returned or wait for work, and its message has been read or nobody reads;
+* **unread event**: the same of a task that waits for an event of its own to be read;
+* **leak**: all have returned, and a count of a userfaultfd says otherwise;
 * **deadlock**: anything else, told by who waits for which lock and who holds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from refault.explore import Finding
-from refault.linux.include.linux.pgtable import Pte
+from refault.linux.fs.userfaultfd.trouble import (
+    Sender,
+    Waiter,
+    gone_on,
+    leaks,
+    reading,
+    senders,
+    told_reader,
+    waiters,
+)
 from refault.linux.include.linux.sched import TASK_RUNNING
-from refault.linux.include.uapi.userfaultfd import PagefaultFlag, UffdMsg
+from refault.linux.include.uapi.userfaultfd import PagefaultFlag
 from refault.linux.kernel.locking.rwsem import RwsemState
 
 if TYPE_CHECKING:
     from refault.explore import Cell, View
-    from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
     from refault.linux.machine import Kernel
-
-
-class Waiter(NamedTuple):
-    """A task asleep in ``handle_userfault()``."""
-
-    task: str
-    ctx: UserfaultfdCtx
-    queue: str
-    read: bool
-    msg: UffdMsg
-
-
-def resolved(pte: Pte, flags: PagefaultFlag) -> bool:
-    """Tell whether an access that faulted for this reason would not raise the same fault again."""
-    if flags & PagefaultFlag.WP:
-        return not pte.none_mostly and not pte.uffd_wp
-    return not pte.none_mostly
 
 
 def diagnose(kernel: Kernel, view: View) -> Finding | None:
     """Judge a terminal state."""
     left = [name for name in view.blocked() if not kernel.task(name).daemon]
     if not left and all(view.done(name) for name in kernel.tasks):
-        return _imbalance(kernel, view)
+        return _imbalance(kernel, view) or _leak(kernel, view)
     return (
         _imbalance(kernel, view)
         or _lost(kernel, view)
@@ -77,27 +70,27 @@ def _sleeps(kernel: Kernel, view: View, name: str) -> bool:
     return pending is not None and pending.cell is state and view[state] != TASK_RUNNING
 
 
-def _waiters(kernel: Kernel, view: View) -> Iterator[Waiter]:
-    for ctx in kernel.uffds:
-        for queue, read in ((ctx.fault_pending_wqh, False), (ctx.fault_wqh, True)):
-            for entry in view[queue.head]:
-                if entry.msg is not None and _sleeps(kernel, view, entry.task):
-                    yield Waiter(entry.task, ctx, queue.name, read, entry.msg)
+def _asleep(kernel: Kernel, view: View) -> Callable[[str], bool]:
+    return lambda name: _sleeps(kernel, view, name)
+
+
+def _leak(kernel: Kernel, view: View) -> Finding | None:
+    found = [line for ctx in kernel.uffds for line in leaks(ctx, view)]
+    return Finding("leak", found[0], tuple(found)) if found else None
 
 
 def _lost(kernel: Kernel, view: View) -> Finding | None:
     detail: list[str] = []
     victims: list[str] = []
-    for waiter in _waiters(kernel, view):
-        pte = view[waiter.ctx.mm.pte(waiter.msg.address)]
-        if resolved(pte, waiter.msg.flags):
+    for waiter in waiters(kernel.uffds, view, _asleep(kernel, view)):
+        news = gone_on(view, waiter)
+        if news:
             victims.append(waiter.task)
-            detail += _sleeper(kernel, view, waiter, f"the page is there: its PTE is {pte}")
+            detail += _sleeper(kernel, view, waiter, news)
     for ctx in kernel.uffds:
-        for entry in view[ctx.fd_wqh.head]:
-            if _sleeps(kernel, view, entry.task) and view[ctx.fault_pending_wqh.head]:
-                victims.append(entry.task)
-                detail.append(f"{entry.task} sleeps in read(2) though a message is there")
+        for task in told_reader(ctx, view, _asleep(kernel, view)):
+            victims.append(task)
+            detail.append(f"{task} sleeps in read(2) though a message is there")
     if not victims:
         return None
     detail += _others(kernel, view, victims)
@@ -107,6 +100,8 @@ def _lost(kernel: Kernel, view: View) -> Finding | None:
 def _sleeper(kernel: Kernel, view: View, waiter: Waiter, pte: str) -> list[str]:
     state = view[kernel.task(waiter.task).state]
     why = "write-protected" if waiter.msg.flags & PagefaultFlag.WP else "missing"
+    if waiter.msg.flags & PagefaultFlag.MINOR:
+        why = "minor-faulting"
     return [
         f"{waiter.task} sleeps in handle_userfault(), {state}, on {waiter.queue}, "
         f"for a {why} page at {waiter.msg.address:#x}",
@@ -130,11 +125,14 @@ def _others(kernel: Kernel, view: View, victims: list[str]) -> list[str]:
 def _waits(kernel: Kernel, view: View, name: str) -> str:
     """Say in a few words what a task waits for."""
     for ctx in kernel.uffds:
-        if any(entry.task == name for entry in view[ctx.fd_wqh.head]):
+        if reading(ctx, view, name):
             return "waits in read(2): there is nothing to read"
-    for waiter in _waiters(kernel, view):
+    for waiter in waiters(kernel.uffds, view, _asleep(kernel, view)):
         if waiter.task == name:
             return f"waits in handle_userfault() for the page at {waiter.msg.address:#x}"
+    for sender in senders(kernel.uffds, view, _asleep(kernel, view)):
+        if sender.task == name:
+            return f"waits for its event to be read: {sender.msg}"
     if _sleeps(kernel, view, name):
         return f"sleeps, {view[kernel.task(name).state]}, and nobody wakes it"
     pending = view.pending(name)
@@ -160,15 +158,26 @@ def _holders(cell: Cell[Any], view: View, waiter: str) -> str:
 
 
 def _unserved(kernel: Kernel, view: View, left: list[str]) -> Finding | None:
-    waiters = [waiter for waiter in _waiters(kernel, view) if waiter.task in left]
-    if not left or {waiter.task for waiter in waiters} != set(left):
+    faults = [w for w in waiters(kernel.uffds, view, _asleep(kernel, view)) if w.task in left]
+    events = [s for s in senders(kernel.uffds, view, _asleep(kernel, view)) if s.task in left]
+    if not left or {w.task for w in faults} | {s.task for s in events} != set(left):
         return None
     detail: list[str] = []
-    for waiter in waiters:
+    for waiter in faults:
         pte = view[waiter.ctx.mm.pte(waiter.msg.address)]
         detail += _sleeper(kernel, view, waiter, f"its PTE is {pte}")
+    detail += [_sender(kernel, view, sender) for sender in events]
     detail += _others(kernel, view, left)
-    return Finding("unserved fault", f"{' and '.join(left)} will sleep for ever", tuple(detail))
+    kind = "unserved fault" if faults else "unread event"
+    return Finding(kind, f"{' and '.join(left)} will sleep for ever", tuple(detail))
+
+
+def _sender(kernel: Kernel, view: View, sender: Sender) -> str:
+    state = view[kernel.task(sender.task).state]
+    return (
+        f"{sender.task} sleeps in userfaultfd_event_wait_completion(), {state}, "
+        f"on {sender.ctx.event_wqh}, until somebody reads: {sender.msg}"
+    )
 
 
 def _deadlock(kernel: Kernel, view: View, left: list[str]) -> Finding | None:

@@ -77,9 +77,9 @@ class Page:
         do_mprotect_pkey(self.vma, prot)
 
     @system_call
-    def dontneed(self) -> None:
-        """``madvise(MADV_DONTNEED)`` of the page."""
-        madvise_dontneed_free(self.vma, self.address)
+    def dontneed(self) -> int:
+        """``madvise(MADV_DONTNEED)`` of the page: returns 0 or -errno."""
+        return madvise_dontneed_free(self.vma, self.address)
 
     def numa_scan(self) -> None:
         """NUMA balancing marks the page, in a thread of the process on its way to user mode."""
