@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from refault.patches import reuse, selftest, userfaultfd, vma_lock
+from refault.patches import (
+    reuse,
+    selftest,
+    uffd_events,
+    uffd_fault,
+    uffd_ioctl,
+    uffd_locks,
+    userfaultfd,
+    vma_lock,
+)
 from refault.patches.patch import Patch
 from refault.plugins import hookimpl
 
-MODULES = (reuse, userfaultfd, selftest, vma_lock)
+MODULES = (
+    reuse,
+    userfaultfd,
+    uffd_fault,
+    uffd_locks,
+    uffd_events,
+    uffd_ioctl,
+    selftest,
+    vma_lock,
+)
 
 
 @hookimpl

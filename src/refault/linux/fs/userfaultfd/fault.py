@@ -58,8 +58,8 @@ def _message(vmf: VmFaultInfo, reason: Vm) -> UffdMsg:
     return UffdMsg(vmf.address, flags, current_task())
 
 
-def _blocking_state(flags: FaultFlag) -> TaskState:
-    """``userfaultfd_get_blocking_state()``."""
+def blocking_state(flags: FaultFlag) -> TaskState:
+    """``userfaultfd_getblocking_state()``."""
     if flags & FaultFlag.INTERRUPTIBLE:
         return TASK_INTERRUPTIBLE
     return TASK_KILLABLE if flags & FaultFlag.KILLABLE else TASK_UNINTERRUPTIBLE
@@ -131,7 +131,7 @@ def handle_userfault(vmf: VmFaultInfo, reason: Vm) -> VmFault:
     uwq = WaitQueueEntry(current_task(), userfaultfd_wake_function, msg=_message(vmf, reason))
     spin_lock(ctx.fault_pending_wqh.lock)
     __add_wait_queue(ctx.fault_pending_wqh, uwq)
-    set_current_state(_blocking_state(vmf.flags))
+    set_current_state(blocking_state(vmf.flags))
     spin_unlock(ctx.fault_pending_wqh.lock)
     must_wait = userfaultfd_must_wait(ctx, vmf, reason)
     release_fault_lock(vmf)

@@ -77,22 +77,21 @@ def _fill(
     if not is_initialized(ctx):
         return -EINVAL
     if ctx.mmap_changing.read():
-        return _put_user(ask.struct, -EAGAIN)
+        return -EAGAIN if ask.struct is UserStruct.WRITABLE else -EFAULT
     if ask.struct is UserStruct.UNMAPPED:
         return -EFAULT
     err = validate_range(ask.dst, ask.length) or validate()
     if err:
         return err
     filled = work()
-    if _put_user(ask.struct, filled) != filled:
-        return -EFAULT
+    if ask.struct is not UserStruct.WRITABLE:
+        return fail_put_user(ctx, ask, filled, dontwake)
     return wake_filled(ctx, ask.dst, filled, dontwake)
 
 
-def _put_user(struct: UserStruct, result: int) -> int:
-    """Write the result where the program wants it; -EFAULT if that cannot be written."""
-    if struct is UserStruct.WRITABLE:
-        return result
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def fail_put_user(ctx: UserfaultfdCtx, ask: Request, filled: int, dontwake: bool) -> int:
+    """The program cannot be told what was done; nobody is woken, though pages may be there."""
     note("the result cannot be written: -EFAULT")
     return -EFAULT
 
@@ -177,12 +176,19 @@ def userfaultfd_writeprotect(ctx: UserfaultfdCtx, ask: Request, mode: Writeprote
     protect = bool(mode & WriteprotectMode.WP)
     if validate_range(ask.dst, ask.length) or (protect and mode & WriteprotectMode.DONTWAKE):
         return -EINVAL
+    dontwake = bool(mode & WriteprotectMode.DONTWAKE)
     ret = mwriteprotect_range(ctx, ask.dst, ask.length, protect)
     if ret:
         note(errno_name(ret))
-    elif not protect and not mode & WriteprotectMode.DONTWAKE:
+        fail_writeprotect(ctx, ask, protect, dontwake)
+    elif not protect and not dontwake:
         wake_userfault(ctx, ask.range)
     return ret
+
+
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def fail_writeprotect(ctx: UserfaultfdCtx, ask: Request, protect: bool, dontwake: bool) -> None:
+    """Some of the range may have been unprotected before the error; nobody is woken."""
 
 
 @kernel_function("fs/userfaultfd.c", label="UFFDIO_WAKE")

@@ -20,7 +20,7 @@ from refault.linux.include.linux.page import (
     frame,
 )
 from refault.linux.include.linux.pgtable import ZERO_PFN, mk_pte, ptep_get, set_pte_at
-from refault.linux.include.uapi.errno import EAGAIN, EEXIST, EFAULT, EINVAL
+from refault.linux.include.uapi.errno import EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, CopyMode
 from refault.linux.kernel.locking.rwsem import down_read, up_read
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
@@ -81,12 +81,19 @@ def mfill_atomic(ctx: UserfaultfdCtx, ask: Mfill) -> int:
     work goes on where it stopped, with the page that was copied in ``folio``.
     """
     done, folio = 0, 0
+    before: Vm | None = None
     while True:
         vma = mfill_get_vma(ctx, ask)
         if isinstance(vma, int):
             err = vma
             break
+        if before is not None and not mfill_retry_state_same(before, vma):
+            mfill_put_vma(ctx, vma)
+            err = -EAGAIN
+            break
         done, folio, err = _fill_pages(vma, ask, done, folio)
+        if err == NEEDS_FAULT:
+            before = mfill_retry_state_save(vma)
         mfill_put_vma(ctx, vma)
         if err != NEEDS_FAULT:
             break
@@ -99,6 +106,18 @@ def mfill_atomic(ctx: UserfaultfdCtx, ask: Mfill) -> int:
     if folio:
         folio_put(folio)
     return done or err
+
+
+@kernel_function("mm/userfaultfd.c", quiet=True)
+def mfill_retry_state_save(vma: VmArea) -> Vm:
+    """What of a VMA has to be the same after a copy outside the locks: nothing."""
+    return Vm.NONE
+
+
+@kernel_function("mm/userfaultfd.c", quiet=True)
+def mfill_retry_state_same(before: Vm, vma: VmArea) -> bool:
+    """Tell whether it is."""
+    return True
 
 
 def _fill_pages(vma: VmArea, ask: Mfill, done: int, folio: int) -> tuple[int, int, int]:
@@ -119,14 +138,22 @@ def mfill_get_vma(ctx: UserfaultfdCtx, ask: Mfill) -> VmArea | int:
     if isinstance(vma, int):
         return vma
     down_read(ctx.map_changing_lock)
-    err = -EAGAIN if ctx.mmap_changing.read() else _validate(vma, ask)
+    err = -EAGAIN if ctx.mmap_changing.read() else _validate(ctx, vma, ask)
     if err:
         mfill_put_vma(ctx, vma)
     return err or vma
 
 
-def _validate(vma: VmArea, ask: Mfill) -> int:
+def _validate(ctx: UserfaultfdCtx, vma: VmArea, ask: Mfill) -> int:
+    if not may_fill_for(ctx, vma):
+        return -ENOENT
     return -EINVAL if ask.wp and not vma.vm_flags.read() & Vm.UFFD_WP else 0
+
+
+@kernel_function("mm/userfaultfd.c", quiet=True)
+def may_fill_for(ctx: UserfaultfdCtx, vma: VmArea) -> bool:
+    """Tell whether a VMA that is registered may be filled by way of ``ctx``: by way of any."""
+    return True
 
 
 @kernel_function("mm/userfaultfd.c", quiet=True)

@@ -1,0 +1,148 @@
+"""userfaultfd: the ioctls, what was repaired in them and what could be."""
+
+from __future__ import annotations
+
+from refault.explore import note, restart
+from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
+from refault.linux.fs.userfaultfd.ioctl import Request
+from refault.linux.fs.userfaultfd.wake import wake_userfault
+from refault.linux.include.linux.mm_types import MmStruct, Vm, VmArea
+from refault.linux.include.uapi.errno import EAGAIN, EFAULT
+from refault.linux.include.uapi.userfaultfd import UffdRange
+from refault.linux.mm.userfaultfd.move import Move, move_pages_ptes
+from refault.linux.mm.userfaultfd.register import userfaultfd_clear_vma
+from refault.patches.patch import Patch
+
+
+def _unregister_and_wake_nobody(ctx: UserfaultfdCtx, vma: VmArea, part: UffdRange) -> None:
+    userfaultfd_clear_vma(vma, part.start, part.end)
+
+
+unregister_wakes = Patch(
+    name="unregister_wakes",
+    title="userfaultfd: non-cooperative: wake userfaults after UFFDIO_UNREGISTER",
+    kind="fix",
+    commit="09fa5296a41e",
+    since="4.11",
+    source="Andrea Arcangeli, 2016-12-16",
+    replaces={"unregister_vma": _unregister_and_wake_nobody},
+)
+
+
+def _wake_all_modes(ctx: UserfaultfdCtx, vma: VmArea, part: UffdRange) -> None:
+    wake_userfault(ctx, part)
+    userfaultfd_clear_vma(vma, part.start, part.end)
+
+
+unregister_wakes_all_modes = Patch(
+    name="unregister_wakes_all_modes",
+    title="userfaultfd: wake on unregister whatever the waiters wait for",
+    kind="proposal",
+    source="after a patch for minor faults of Axel Rasmussen, 2022, which was not merged",
+    replaces={"unregister_vma": _wake_all_modes},
+    over=("unregister_wakes",),
+)
+
+
+def _wake_last(ctx: UserfaultfdCtx, vma: VmArea, part: UffdRange) -> None:
+    userfaultfd_clear_vma(vma, part.start, part.end)
+    wake_userfault(ctx, part)
+
+
+unregister_wakes_last = Patch(
+    name="unregister_wakes_last",
+    title="userfaultfd: wake on unregister when no fault can be queued any more",
+    kind="proposal",
+    source="follows from the stories of UFFDIO_UNREGISTER in the catalogue",
+    replaces={"unregister_vma": _wake_last},
+    over=("unregister_wakes", "unregister_wakes_all_modes"),
+)
+
+
+def _move_with_a_fresh_error(mm: MmStruct, ask: Move) -> tuple[int, int]:
+    moved = err = 0
+    while moved < ask.length:
+        restart(moved)
+        ret = move_pages_ptes(mm, ask.rest(moved))
+        err = min(ret, 0)
+        if err == -EAGAIN:
+            continue
+        if err:
+            break
+        moved += ret
+    return moved, err
+
+
+move_err_reset = Patch(
+    name="move_err_reset",
+    title="userfaultfd: do not take a page for unmoved that was moved at the second attempt",
+    kind="proposal",
+    source="follows from the stories of UFFDIO_MOVE in the catalogue",
+    replaces={"move_pages_loop": _move_with_a_fresh_error},
+)
+
+
+def _registered_with(ctx: UserfaultfdCtx, vma: VmArea) -> bool:
+    return vma.ctx is ctx
+
+
+copy_checks_ctx = Patch(
+    name="copy_checks_ctx",
+    title="userfaultfd: fill only what is registered with the userfaultfd that is asked",
+    kind="proposal",
+    source="follows from the stories of UFFDIO_COPY in the catalogue; UFFDIO_MOVE does it",
+    replaces={"may_fill_for": _registered_with},
+)
+
+
+def _wake_what_was_filled(
+    ctx: UserfaultfdCtx, ask: Request, filled: int, dontwake: bool
+) -> int:
+    note("the result cannot be written: -EFAULT")
+    if filled > 0 and not dontwake:
+        wake_userfault(ctx, UffdRange(ask.dst, filled))
+    return -EFAULT
+
+
+wake_despite_efault = Patch(
+    name="wake_despite_efault",
+    title="userfaultfd: wake the waiters of what was filled also if nobody can be told of it",
+    kind="proposal",
+    source="follows from the stories of UFFDIO_COPY in the catalogue",
+    replaces={"fail_put_user": _wake_what_was_filled},
+)
+
+
+def _wake_what_was_unprotected(
+    ctx: UserfaultfdCtx, ask: Request, protect: bool, dontwake: bool
+) -> None:
+    if not protect and not dontwake:
+        wake_userfault(ctx, ask.range)
+
+
+wp_wakes_on_error = Patch(
+    name="wp_wakes_on_error",
+    title="userfaultfd: wake the range also if a part of it could not be unprotected",
+    kind="proposal",
+    source="follows from the stories of UFFDIO_WRITEPROTECT in the catalogue",
+    replaces={"fail_writeprotect": _wake_what_was_unprotected},
+)
+
+
+def _flags(vma: VmArea) -> Vm:
+    return vma.vm_flags.read() & (Vm.UFFD | Vm.SHARED)
+
+
+def _same_modes(before: Vm, vma: VmArea) -> bool:
+    return _flags(vma) == before
+
+
+copy_retry_state = Patch(
+    name="copy_retry_state",
+    title="userfaultfd: verify VMA state across UFFDIO_COPY retry",
+    kind="later fix",
+    commit="85668fda932a",
+    since="7.1",
+    source="Mike Rapoport, 2026",
+    replaces={"mfill_retry_state_save": _flags, "mfill_retry_state_same": _same_modes},
+)
