@@ -85,7 +85,6 @@ class UserFaultFd:
         """``UFFDIO_UNREGISTER``: returns 0 or -errno."""
         return userfaultfd_unregister(self.ctx, _range(page, pages))
 
-    @system_call
     def read(self) -> UffdMsg | None:
         """``read(2)``: the next message, or None where there is none, or an error."""
         found = self.read_many(1)
@@ -102,11 +101,10 @@ class UserFaultFd:
         return userfaultfd_read_iter(self.ctx, count, buffer=buffer, may_open=may_open)
 
     @system_call
-    def poll(self, *, wait: bool = True) -> Poll:
+    def poll(self, *, wait: bool = True) -> Poll | int:
         """``poll(2)``: wait until the descriptor is ready for something, or only look."""
         return do_poll(self.ctx, timeout=not wait)
 
-    @system_call
     def child(self, msg: UffdMsg) -> UserFaultFd:
         """The userfaultfd that a FORK message brings."""
         ctx = current_kernel().uffd(msg.ufd)

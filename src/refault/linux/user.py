@@ -13,7 +13,7 @@ from refault.linux.arch.x86.mm import fault as cpu
 from refault.linux.fs.userfaultfd.fault import userfaultfd_must_wait
 from refault.linux.include.linux.mm_types import FaultFlag, MmStruct, Vm, VmArea, VmFaultInfo
 from refault.linux.include.linux.page import Folio
-from refault.linux.include.linux.pgtable import NONE, ZERO_PFN, Pte, mk_pte
+from refault.linux.include.linux.pgtable import NONE, ZERO_PFN, Pte, mk_pte, ptep_get
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.entry.common import system_call
 from refault.linux.memory import BOOT_CPU
@@ -22,7 +22,12 @@ from refault.linux.mm.ksm import try_to_merge_with_ksm_page
 from refault.linux.mm.madvise import madvise_dontneed_free
 from refault.linux.mm.mempolicy import task_numa_work
 from refault.linux.mm.migrate import migrate_pages
-from refault.linux.mm.mmap_lock import release_fault_lock, vma_start_read
+from refault.linux.mm.mmap_lock import (
+    mmap_read_lock,
+    mmap_read_unlock,
+    release_fault_lock,
+    vma_start_read,
+)
 from refault.linux.mm.mprotect import do_mprotect_pkey
 from refault.linux.mm.userfaultfd.mfill import COPIED
 from refault.linux.mm.vmscan import shrink_folio_list
@@ -70,6 +75,14 @@ class Page:
         answer = userfaultfd_must_wait(ctx, vmf, Vm.UFFD_MISSING)
         release_fault_lock(vmf)
         return answer
+
+    @system_call
+    def is_protected(self) -> bool:
+        """Whether userfaultfd has write-protected the page, as ``/proc/pid/pagemap`` tells."""
+        mmap_read_lock(self.mm)
+        protected = ptep_get(self.mm.pte(self.address)).uffd_wp
+        mmap_read_unlock(self.mm)
+        return protected
 
     @system_call
     def mprotect(self, prot: Vm) -> None:

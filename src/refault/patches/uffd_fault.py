@@ -7,6 +7,7 @@ from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx
 from refault.linux.fs.userfaultfd.fault import blocking_state
 from refault.linux.include.linux.mm_types import FaultFlag, VmFault, VmFaultInfo
 from refault.linux.include.linux.sched import TaskState
+from refault.linux.include.linux.sched.signal import fatal_signal_pending, signal_pending
 from refault.linux.include.uapi.userfaultfd import UffdRange
 from refault.linux.kernel.sched.core import schedule, set_current_state, try_to_wake_up
 from refault.linux.kernel.sched.wait import (
@@ -45,8 +46,14 @@ uffd_release_retry = Patch(
 )
 
 
+def _signalled(vmf: VmFaultInfo) -> bool:
+    """Whether a signal ends the wait: any if user mode faulted, else a fatal one."""
+    user = bool(vmf.flags & FaultFlag.USER)
+    return signal_pending(current()) if user else fatal_signal_pending(current())
+
+
 def _sleep_until_waken(ctx: UserfaultfdCtx, vmf: VmFaultInfo, must_wait: bool) -> VmFault:
-    if not must_wait or ctx.released.read():
+    if not must_wait or ctx.released.read() or _signalled(vmf):
         return VmFault.RETRY
     wake_up_poll(ctx.fd_wqh)
     schedule()
@@ -54,6 +61,8 @@ def _sleep_until_waken(ctx: UserfaultfdCtx, vmf: VmFaultInfo, must_wait: bool) -
         restart()
         set_current_state(blocking_state(vmf.flags))
         if current().wq_flag.read() or ctx.released.read():
+            break
+        if _signalled(vmf):
             break
         schedule()
     current().wq_flag.write(False)

@@ -95,9 +95,7 @@ copy_checks_ctx = Patch(
 )
 
 
-def _wake_what_was_filled(
-    ctx: UserfaultfdCtx, ask: Request, filled: int, dontwake: bool
-) -> int:
+def _wake_what_was_filled(ctx: UserfaultfdCtx, ask: Request, filled: int, dontwake: bool) -> int:
     note("the result cannot be written: -EFAULT")
     if filled > 0 and not dontwake:
         wake_userfault(ctx, UffdRange(ask.dst, filled))

@@ -7,6 +7,10 @@ from types import ModuleType
 from refault.plugins import hookimpl
 from refault.scenarios import (
     litmus_uffd_wp,
+    uffd_ioctl,
+    uffd_move,
+    uffd_read,
+    uffd_unregister,
     uffd_wake_drawing,
     uffd_wake_monitor,
     uffd_wake_order,
@@ -25,4 +29,8 @@ def refault_scenarios() -> list[ModuleType]:
         uffd_wake_writers,
         uffd_wake_wp,
         litmus_uffd_wp,
+        uffd_unregister,
+        uffd_ioctl,
+        uffd_move,
+        uffd_read,
     ]

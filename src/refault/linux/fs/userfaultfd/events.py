@@ -20,6 +20,7 @@ from refault.linux.fs.userfaultfd.ctx import (
 )
 from refault.linux.include.linux.mm_types import VmArea
 from refault.linux.include.linux.sched import TASK_KILLABLE, TASK_RUNNING
+from refault.linux.include.linux.sched.signal import fatal_signal_pending
 from refault.linux.include.uapi.userfaultfd import UffdEvent, UffdMsg, event_msg
 from refault.linux.kernel.locking.rwsem import down_write, up_write
 from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
@@ -33,7 +34,7 @@ from refault.linux.kernel.sched.wait import (
 )
 from refault.linux.mm.mmap_lock import mmap_read_unlock
 from refault.linux.mm.userfaultfd.register import userfaultfd_release_new, userfaultfd_reset_ctx
-from refault.linux.modelled import current_kernel, kernel_function
+from refault.linux.modelled import current, current_kernel, kernel_function
 
 
 class Forked(NamedTuple):
@@ -84,7 +85,10 @@ def _wait_label(ctx: UserfaultfdCtx, msg: UffdMsg) -> str:
 
 @kernel_function("fs/userfaultfd.c", label=_wait_label)
 def userfaultfd_event_wait_completion(ctx: UserfaultfdCtx, msg: UffdMsg) -> None:
-    """Queue an event and wait until it is read or the userfaultfd is closed; no lock is held."""
+    """Queue an event and wait until it is read or the userfaultfd is closed; no lock is held.
+
+    SIGKILL ends the wait, and nothing else does.
+    """
     ewq = WaitQueueEntry(current_task(), default_wake_function, msg=msg)
     spin_lock(ctx.event_wqh.lock)
     __add_wait_queue(ctx.event_wqh, ewq)
@@ -94,7 +98,7 @@ def userfaultfd_event_wait_completion(ctx: UserfaultfdCtx, msg: UffdMsg) -> None
         set_current_state(TASK_KILLABLE)
         if not _queued(ctx, ewq):
             break
-        if ctx.released.read():
+        if ctx.released.read() or fatal_signal_pending(current()):
             aborted = True
             _take_off(ctx, ewq)
             break

@@ -10,10 +10,12 @@ The order is what all arguments about lost wake-ups rest on:
 Step 2 is only a hint in one direction: "resolved" is to be trusted, "not resolved" is not, for a
 PTE that is being changed under its lock may show none for a moment.
 
-Left out are hugetlb mappings, and the exit and core dump paths.
+Left out are hugetlb mappings.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from refault.explore import atomic, current_task, note
 from refault.linux.fs.userfaultfd.ctx import (
@@ -30,8 +32,10 @@ from refault.linux.include.linux.sched import (
     TASK_KILLABLE,
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
+    Pf,
     TaskState,
 )
+from refault.linux.include.linux.sched.signal import ThreadSignals
 from refault.linux.include.uapi.userfaultfd import PagefaultFlag, UffdMsg
 from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
 from refault.linux.kernel.sched.core import (
@@ -47,6 +51,9 @@ from refault.linux.kernel.sched.wait import (
 )
 from refault.linux.mm.mmap_lock import release_fault_lock
 from refault.linux.modelled import current, kernel_function
+
+if TYPE_CHECKING:
+    from refault.linux.task import Task
 
 
 def _message(vmf: VmFaultInfo, reason: Vm) -> UffdMsg:
@@ -93,6 +100,15 @@ def userfaultfd_must_wait(ctx: UserfaultfdCtx, vmf: VmFaultInfo, reason: Vm) -> 
     return pte_must_wait(ptep_get(ctx.mm.pte(vmf.address)), reason)
 
 
+def _exiting_or_dumping(signals: ThreadSignals) -> bool:
+    return bool(signals.flags & (Pf.EXITING | Pf.DUMPCORE))
+
+
+def exiting_or_dumping(task: Task) -> bool:
+    """Tell whether a task is past being helped: the monitor may be waiting for its end."""
+    return task.signals is not None and task.signals.peek(_exiting_or_dumping)
+
+
 @kernel_function("fs/userfaultfd.c", quiet=True)
 def userfault_refused(vmf: VmFaultInfo, ctx: UserfaultfdCtx | None) -> VmFault | None:
     """Return what the fault ends with where nobody is to be asked, else None.
@@ -123,6 +139,8 @@ def handle_userfault(vmf: VmFaultInfo, reason: Vm) -> VmFault:
     Entered with the fault lock held; SIGBUS keeps it, RETRY has dropped it unless the fault was
     not to wait.
     """
+    if exiting_or_dumping(current()):
+        return VmFault.SIGBUS
     ctx = vmf.vma.ctx
     refused = userfault_refused(vmf, ctx)
     if refused is not None or ctx is None:

@@ -12,6 +12,8 @@ from refault.explore import current_task, note, restart
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.fs.userfaultfd.ioctl import is_initialized
 from refault.linux.include.linux.sched import TASK_INTERRUPTIBLE, TASK_RUNNING, TaskState
+from refault.linux.include.linux.sched.signal import signal_pending
+from refault.linux.include.uapi.errno import ERESTARTNOHAND
 from refault.linux.include.uapi.userfaultfd import UffdRange
 from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
 from refault.linux.kernel.sched.core import __set_current_state, schedule, set_current_state
@@ -52,8 +54,12 @@ def pollwake(q: WaitQueueHead, entry: WaitQueueEntry, mode: TaskState, key: Uffd
 
 
 @kernel_function("fs/select.c", label="poll(uffd)")
-def do_poll(ctx: UserfaultfdCtx, *, timeout: bool = False) -> Poll:
-    """Wait until the descriptor is ready; with a ``timeout`` of 0 only look."""
+def do_poll(ctx: UserfaultfdCtx, *, timeout: bool = False) -> Poll | int:
+    """Wait until the descriptor is ready; with a ``timeout`` of 0 only look.
+
+    The kernel has a code of its own for a poll to be restarted or not; what the program sees of
+    it, without a time limit, is -ERESTARTNOHAND.
+    """
     me = current()
     entry = WaitQueueEntry(current_task(), pollwake)
     if not timeout:
@@ -61,7 +67,8 @@ def do_poll(ctx: UserfaultfdCtx, *, timeout: bool = False) -> Poll:
     while True:
         restart()
         ready = userfaultfd_poll(ctx)
-        if ready or timeout:
+        interrupted = not ready and signal_pending(me)
+        if ready or timeout or interrupted:
             break
         set_current_state(TASK_INTERRUPTIBLE)
         if not me.wq_flag.read():
@@ -71,7 +78,7 @@ def do_poll(ctx: UserfaultfdCtx, *, timeout: bool = False) -> Poll:
     if not timeout:
         _leave(ctx, entry)
     note(f"poll: {ready.name}")
-    return ready
+    return -ERESTARTNOHAND if interrupted else ready
 
 
 def _leave(ctx: UserfaultfdCtx, entry: WaitQueueEntry) -> None:

@@ -16,8 +16,9 @@ from refault.linux.fs.userfaultfd.ctx import (
 )
 from refault.linux.fs.userfaultfd.ioctl import is_initialized
 from refault.linux.include.linux.sched import TASK_INTERRUPTIBLE, TASK_NORMAL, TASK_RUNNING
+from refault.linux.include.linux.sched.signal import signal_pending
 from refault.linux.include.linux.seqlock import write_seqcount_begin, write_seqcount_end
-from refault.linux.include.uapi.errno import EAGAIN, EFAULT, EINVAL, EMFILE
+from refault.linux.include.uapi.errno import EAGAIN, EFAULT, EINVAL, EMFILE, ERESTARTSYS
 from refault.linux.include.uapi.userfaultfd import UffdEvent, UffdMsg, UserStruct
 from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
 from refault.linux.kernel.sched.core import (
@@ -34,7 +35,7 @@ from refault.linux.kernel.sched.wait import (
     add_wait_queue,
     default_wake_function,
 )
-from refault.linux.modelled import current_kernel, kernel_function
+from refault.linux.modelled import current, current_kernel, kernel_function
 
 
 @kernel_function("fs/userfaultfd.c", quiet=True)
@@ -109,7 +110,8 @@ def userfaultfd_ctx_read(
         restart()
         set_current_state(TASK_INTERRUPTIBLE)
         found: UffdMsg | WaitQueueEntry | None = find_and_refile(ctx) or find_event(ctx)
-        if found is not None or no_wait:
+        interrupted = found is None and signal_pending(current())
+        if found is not None or interrupted or no_wait:
             break
         spin_unlock(ctx.fd_wqh.lock)
         schedule()
@@ -121,7 +123,7 @@ def userfaultfd_ctx_read(
     note(f"{msg}" if msg else "nothing to read")
     if isinstance(found, WaitQueueEntry) and msg and msg.event is UffdEvent.FORK:
         return resolve_userfault_fork(ctx, found, may_open)
-    return msg or -EAGAIN
+    return msg or (-ERESTARTSYS if interrupted else -EAGAIN)
 
 
 def _is_there(
