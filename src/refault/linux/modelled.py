@@ -38,8 +38,13 @@ class NotModelled(ModelError):
 
 
 class Modelled(NamedTuple):
-    """A registered kernel function: its name, the kernel file that defines it, and its model."""
+    """A registered kernel function: its name, the kernel file that defines it, and its model.
 
+    ``key`` is what patches call it: the name, or ``FILE:NAME`` of a function that architectures
+    have one each of.
+    """
+
+    key: str
     name: str
     file: str
     function: Callable[..., Any]
@@ -53,9 +58,9 @@ def modelled_functions() -> Iterator[Modelled]:
     return iter(sorted(_registry.values()))
 
 
-def modelled_function(name: str) -> Modelled | None:
-    """Return the modelled kernel function ``name``, or None."""
-    return _registry.get(name)
+def modelled_function(key: str) -> Modelled | None:
+    """Return the modelled kernel function that patches call ``key``, or None."""
+    return _registry.get(key)
 
 
 def current_kernel() -> Kernel:
@@ -69,25 +74,31 @@ def current() -> Task:
 
 
 def kernel_function(
-    file: str, *, label: str | Callable[..., str] | None = None, quiet: bool = False
+    file: str,
+    *,
+    label: str | Callable[..., str] | None = None,
+    quiet: bool = False,
+    qualified: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a function as the model of the function of the same name in ``file``.
 
     ``label`` is the text of its line in a diagram, or makes it from the arguments; a ``quiet``
-    function gets no line of its own, only what it calls does.
+    function gets no line of its own, only what it calls does. A ``qualified`` one is known by file
+    and name, such as ``arch/csky/mm/fault.c:do_page_fault``: others have functions of that name.
     """
 
     def mark(function: Callable[P, R]) -> Callable[P, R]:
         name = function.__name__
-        if name in _registry:
-            raise ValueError(f"{name} is modelled twice: {_registry[name].file} and {file}")
-        _registry[name] = Modelled(name, file, function)
+        key = f"{file}:{name}" if qualified else name
+        if key in _registry:
+            raise ValueError(f"{name} is modelled twice: {_registry[key].file} and {file}")
+        _registry[key] = Modelled(key, name, file, function)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             kernel = current_kernel()
-            kernel.asked.add(name)
-            chosen = kernel.patched.get(name, function)
+            kernel.asked.add(key)
+            chosen = kernel.patched.get(key, function)
             return cast("R", chosen(*args, **kwargs))
 
         return traced(name=_line(label or name, quiet))(call)
