@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from refault.explore import restart
 from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx
 from refault.linux.fs.userfaultfd.fault import blocking_state
@@ -18,7 +21,7 @@ from refault.linux.kernel.sched.wait import (
     list_del_init,
     wake_up_poll,
 )
-from refault.linux.modelled import current, current_kernel
+from refault.linux.modelled import current, current_kernel, modelled_function
 from refault.patches.patch import Patch
 
 
@@ -43,6 +46,25 @@ uffd_release_retry = Patch(
     source="Peter Xu, 2025; to a fault on a userfaultfd that is being closed, RETRY for NOPAGE",
     replaces={"userfault_refused": _nopage_on_release},
     stable={"6.12": "6.12.24"},
+)
+
+
+def _retry_once(vmf: VmFaultInfo, ctx: UserfaultfdCtx | None) -> VmFault | None:
+    if vmf.flags & FaultFlag.TRIED:
+        vmf = vmf._replace(flags=vmf.flags & ~FaultFlag.ALLOW_RETRY)
+    return _nopage_on_release(vmf, ctx)
+
+
+fault_retry_unlimited = Patch(
+    name="fault_retry_unlimited",
+    title="mm: allow VM_FAULT_RETRY for multiple times",
+    kind="fix",
+    commit="4064b9827063",
+    since="5.7",
+    source="Peter Xu, 2020; before it the second attempt of a fault could not wait, here as far "
+    "as userfaultfd goes",
+    replaces={"userfault_refused": _retry_once},
+    over=("uffd_release_retry",),
 )
 
 
@@ -88,12 +110,31 @@ uffd_wait_once = Patch(
     kind="fix",
     commit="f9bf352224d7",
     since="5.9",
-    source="Linus Torvalds, 2020; before it a fault slept until it was woken by name, since "
-    "15a77c6fe494 in 4.10",
+    source="Linus Torvalds, 2020; before it a fault slept on until userfaultfd woke it",
     replaces={
         "sleep_on_uwq": _sleep_until_waken,
         "userfaultfd_wake_function": _wake_and_say_so,
     },
+)
+
+
+def _base(name: str) -> Callable[..., Any]:
+    """The function of the base kernel."""
+    found = modelled_function(name)
+    assert found is not None
+    return found.function
+
+
+uffd_waken = Patch(
+    name="uffd_waken",
+    title="userfaultfd: fix SIGBUS resulting from false rwsem wakeups",
+    kind="fix",
+    commit="15a77c6fe494",
+    since="4.10",
+    source="Andrea Arcangeli, 2016; it brought the sleep that only userfaultfd ends, which was no "
+    "longer needed when a fault could be retried more than once",
+    replaces={name: _base(name) for name in uffd_wait_once.replaces},
+    over=("uffd_wait_once",),
 )
 
 

@@ -7,9 +7,11 @@ from types import ModuleType
 from refault.plugins import hookimpl
 from refault.scenarios import (
     litmus_uffd_wp,
+    uffd_events,
     uffd_ioctl,
     uffd_move,
     uffd_read,
+    uffd_sleep,
     uffd_unregister,
     uffd_wake_drawing,
     uffd_wake_monitor,
@@ -33,4 +35,6 @@ def refault_scenarios() -> list[ModuleType]:
         uffd_ioctl,
         uffd_move,
         uffd_read,
+        uffd_sleep,
+        uffd_events,
     ]

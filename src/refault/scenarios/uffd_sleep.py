@@ -1,0 +1,104 @@
+"""How a fault sleeps: what ends the sleep, and what comes of it."""
+
+from __future__ import annotations
+
+from refault.explore import restart
+from refault.linux import Kernel, Page
+from refault.linux.include.linux.mm_types import FaultFlag, VmFault
+from refault.linux.include.linux.sched import TASK_NORMAL
+from refault.linux.kernel.sched.core import try_to_wake_up
+from refault.linux.mm.memory import handle_mm_fault
+from refault.linux.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
+from refault.scenarios.api import scenario
+
+ONCE = "without fault_retry_unlimited, without per_vma_lock"
+"""A fault can be retried once; an attempt under the lock of a VMA does not count."""
+
+
+@scenario(
+    source="Andrea Arcangeli, 2016, userfaultfd: fix SIGBUS resulting from false rwsem wakeups",
+    expect={
+        "": "holds",
+        "without uffd_wait_once": "holds",
+        "5.6": "holds",
+        "4.9": "SIGBUS",
+        f"{ONCE}, without uffd_wait_once": "holds",
+        f"{ONCE}, without uffd_wait_once, without uffd_waken": "SIGBUS",
+    },
+)
+def false_wakeup(k: Kernel) -> None:
+    """A wake-up that was meant for an earlier sleep does no harm: the task faults again.
+
+    It did where a fault could be retried only once, until the sleep was one that only the wake-up
+    of the userfaultfd ends.
+    """
+    page, uffd = k.uffd_page()
+
+    @k.thread
+    def worker() -> None:
+        page.load()
+
+    @k.thread
+    def waker() -> None:
+        try_to_wake_up(k.task("worker"), TASK_NORMAL)
+
+    k.monitor(uffd)
+
+
+@scenario(
+    source="Peter Xu, 2020, mm: allow VM_FAULT_RETRY for multiple times",
+    expect={
+        "": "holds",
+        "without fault_retry_unlimited": "holds",
+        ONCE: "SIGBUS",
+        "5.6": "SIGBUS",
+    },
+)
+def woken_for_nothing(k: Kernel) -> None:
+    """A monitor may wake a task without having filled its page: the task asks again."""
+    page, uffd = k.uffd_page()
+
+    @k.thread
+    def worker() -> None:
+        page.load()
+
+    @k.thread(daemon=True)
+    def monitor() -> None:
+        uffd.read()
+        uffd.wake(page)
+        uffd.read()
+        uffd.copy(page)
+
+
+@scenario(
+    source="Peter Xu, 2025, mm/userfaultfd: fix release hang over concurrent GUP",
+    expect={"": "holds", "without uffd_release_retry": "livelock"},
+)
+def close_while_gup_faults(k: Kernel) -> None:
+    """A close gets on beside get_user_pages(), which keeps mmap_lock while it has no answer.
+
+    NOPAGE says "look again", and a fault of user mode drops the lock for that. GUP does not, and
+    the close waits for it.
+    """
+    page, uffd = k.uffd_page()
+
+    @k.thread
+    def gup() -> None:
+        get_user_page(page)
+
+    @k.thread
+    def monitor() -> None:
+        uffd.close()
+
+
+def get_user_page(page: Page) -> None:
+    """What ``__get_user_pages_locked()`` does with one page, as far as it has to do with locks."""
+    flags = FaultFlag.ALLOW_RETRY | FaultFlag.KILLABLE | FaultFlag.WRITE
+    mmap_read_lock(page.mm)
+    while not page.mm.pte(page.address).read().write:
+        restart(flags)
+        ret = handle_mm_fault(page.vma, page.address, flags)
+        if ret & VmFault.RETRY:
+            flags |= FaultFlag.TRIED
+            mmap_read_lock(page.mm)
+    mmap_read_unlock(page.mm)
