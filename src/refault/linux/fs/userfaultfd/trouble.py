@@ -88,12 +88,13 @@ def _registered(view: View, mm: MmStruct, waiter: Waiter) -> bool:
     flags = waiter.msg.flags
     mode = Vm.UFFD_MINOR if flags & PagefaultFlag.MINOR else Vm.UFFD_MISSING
     mode = Vm.UFFD_WP if flags & PagefaultFlag.WP else mode
-    return any(
-        vma.vm_start <= waiter.msg.address < vma.vm_end
-        and view[vma.uffd_ctx] == waiter.ctx.name
-        and bool(view[vma.vm_flags] & mode)
-        for vma in mm.vmas
-    )
+    for vma in mm.vmas:
+        span, vm_flags = view[vma.span], view[vma.vm_flags.cell]
+        if span is None or not isinstance(vm_flags, Vm):
+            continue
+        if span.start <= waiter.msg.address < span.end:
+            return view[vma.uffd_ctx] == waiter.ctx.name and bool(vm_flags & mode)
+    return False
 
 
 def leaks(ctx: UserfaultfdCtx, view: View) -> Iterator[str]:

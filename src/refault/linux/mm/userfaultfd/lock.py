@@ -21,12 +21,15 @@ from refault.linux.modelled import kernel_function
 
 def vma_bounds(vma: VmArea) -> tuple[int, int]:
     """Return the first address of a VMA and the first behind it; the caller holds a lock of it."""
-    return vma.vm_start, vma.vm_end
+    span = vma.covered()
+    return span.start, span.end
 
 
 def vmas_in(mm: MmStruct, start: int, end: int) -> list[VmArea]:
     """Return the VMAs that a range meets, in order; the caller holds mmap_lock."""
-    return [vma for vma in mm.vmas if vma.vm_start < end and start < vma.vm_end]
+    spans = ((vma.covered(), vma) for vma in mm.vmas)
+    met = [(span.start, vma) for span, vma in spans if span.start < end and start < span.end]
+    return [vma for _, vma in sorted(met, key=lambda found: found[0])]
 
 
 @kernel_function("mm/userfaultfd.c", quiet=True)
