@@ -147,8 +147,8 @@ def recursive_reader(k: Kernel, *, with_writer: bool) -> None:
 def test_reading_twice_deadlocks_when_a_writer_comes_in_between() -> None:
     diagnosis = told(lambda k: recursive_reader(k, with_writer=True))
     assert diagnosis.startswith("deadlock")
-    held = "reader waits for mmap_lock, read-locked by reader, behind the queued writer writer"
-    assert held in diagnosis
+    held = "reader waits for mmap_lock, read-locked by itself, behind the queued writer writer"
+    assert f"{held}, a recursive read lock" in diagnosis
     assert "writer waits for mmap_lock, read-locked by reader" in diagnosis
 
 

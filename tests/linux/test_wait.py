@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.linux.stories import found
+from tests.linux.stories import found, told
 
 from refault.linux import Kernel
 from refault.linux.include.linux.sched import TASK_NORMAL, TASK_UNINTERRUPTIBLE
@@ -15,9 +15,12 @@ from refault.linux.kernel.sched.wait import (
     WaitQueueHead,
     __add_wait_queue,
     __wake_up,
+    add_wait_queue,
     default_wake_function,
+    remove_wait_queue,
     waitqueue_active,
 )
+from refault.linux.kernel.sched.wait_event import finish_wait
 
 
 def is_(count: int, wanted: int) -> bool:
@@ -31,12 +34,14 @@ def bus_stop(k: Kernel, passengers: int, *, exclusive: bool, seats: int) -> None
     queued = k.program.cell("queued", 0)
 
     def passenger(name: str) -> None:
+        entry = WaitQueueEntry(name, default_wake_function, exclusive)
         spin_lock(stop.lock)
-        __add_wait_queue(stop, WaitQueueEntry(name, default_wake_function, exclusive))
+        __add_wait_queue(stop, entry)
         set_current_state(TASK_UNINTERRUPTIBLE)
         queued.update(lambda n: (n + 1, None))
         spin_unlock(stop.lock)
         schedule()
+        finish_wait(stop, entry)
 
     for number in range(passengers):
         name = f"passenger{number}"
@@ -64,10 +69,23 @@ def test_looking_at_a_queue_without_its_lock_sees_it_change() -> None:
 
         @k.thread
         def passenger() -> None:
-            __add_wait_queue(stop, WaitQueueEntry("passenger", default_wake_function))
+            entry = WaitQueueEntry("passenger", default_wake_function)
+            add_wait_queue(stop, entry)
+            remove_wait_queue(stop, entry)
 
         @k.thread
         def driver() -> None:
             assert not waitqueue_active(stop), "somebody waits"
 
     assert found(story) == "assertion failure"
+
+
+def test_an_entry_that_outlives_its_task_is_found() -> None:
+    def story(k: Kernel) -> None:
+        stop = WaitQueueHead(k.program, "stop")
+
+        @k.thread
+        def passenger() -> None:
+            add_wait_queue(stop, WaitQueueEntry("passenger", default_wake_function))
+
+    assert "passenger has returned, and its entry is still on stop" in told(story)

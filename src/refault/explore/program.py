@@ -77,6 +77,7 @@ class Invariant(NamedTuple):
 
 
 AtEnd = Callable[[View], Finding | None]
+Remarks = Callable[[View], tuple[str, ...]]
 
 
 class Program:
@@ -97,6 +98,7 @@ class Program:
         self.reached: set[str] = set()
         self._names: set[str] = set()
         self._at_end: AtEnd | None = None
+        self._remarks: Remarks | None = None
         self._ops = 0
 
     def _unique(self, name: str) -> str:
@@ -147,6 +149,14 @@ class Program:
     def at_end(self, judge: AtEnd) -> None:
         """Give the judgement of terminal states, in place of "nobody but daemons may be left"."""
         self._at_end = judge
+
+    def when_endless(self, remarks: Remarks) -> None:
+        """Say what to add to the finding that tasks run for ever, told of a state on the way."""
+        self._remarks = remarks
+
+    def remarks(self, view: View) -> tuple[str, ...]:
+        """What there is to say of a state that endless runs come back to."""
+        return () if self._remarks is None else self._remarks(view)
 
     def judge(self, view: View) -> Finding | None:
         """The finding of a terminal state, if any."""

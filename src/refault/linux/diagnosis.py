@@ -4,20 +4,24 @@ A terminal state is one in which no task can take a step. Where all have returne
 wait for work, it is a good end. Otherwise it is, in this order:
 
 * **lock imbalance**: a task returned and still holds a lock;
+* **use after free**: a task returned, and an entry on its stack is still on a wait queue;
 * **lost wakeup**: a task sleeps though what it waits for has come, and nobody is left to wake it.
   For a fault that is a PTE with which the access would succeed now, or at least get further, or a
-  mapping that is no longer registered; for a monitor in ``read(2)``, a message in the queue;
+  mapping that is no longer registered; for a monitor in ``read(2)``, a message in the queue; for
+  others, the condition that they wait for;
 * **unserved fault**: a task sleeps for a page that is rightly missing or protected, all others
   have returned or wait for work, and its message has been read or nobody reads;
 * **unread event**: the same of a task that waits for an event of its own to be read;
 * **leak**: all have returned, and a count of a userfaultfd says otherwise;
 * **deadlock**: anything else, told by who waits for which lock and who holds it.
+
+A task that has been killed and does not die is named, whatever else is wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from refault.explore import Finding
 from refault.linux.fs.userfaultfd.trouble import (
@@ -32,10 +36,17 @@ from refault.linux.fs.userfaultfd.trouble import (
 )
 from refault.linux.include.linux.sched import TASK_RUNNING
 from refault.linux.include.uapi.userfaultfd import PagefaultFlag
-from refault.linux.kernel.locking.rwsem import RwsemState
+from refault.linux.kernel.trouble import (
+    holders,
+    overslept,
+    pending_signals,
+    sleeping_on,
+    stale_entries,
+    unkillable,
+)
 
 if TYPE_CHECKING:
-    from refault.explore import Cell, View
+    from refault.explore import View
     from refault.linux.machine import Kernel
 
 
@@ -43,9 +54,10 @@ def diagnose(kernel: Kernel, view: View) -> Finding | None:
     """Judge a terminal state."""
     left = [name for name in view.blocked() if not kernel.task(name).daemon]
     if not left and all(view.done(name) for name in kernel.tasks):
-        return _imbalance(kernel, view) or _leak(kernel, view)
+        return _imbalance(kernel, view) or _stale(kernel, view) or _leak(kernel, view)
     return (
         _imbalance(kernel, view)
+        or _stale(kernel, view)
         or _lost(kernel, view)
         or _unserved(kernel, view, left)
         or _deadlock(kernel, view, left)
@@ -61,6 +73,11 @@ def _imbalance(kernel: Kernel, view: View) -> Finding | None:
         if view.done(name)
     ]
     return Finding("lock imbalance", held[0], tuple(held)) if held else None
+
+
+def _stale(kernel: Kernel, view: View) -> Finding | None:
+    left = stale_entries(kernel, view)
+    return Finding("use after free", left[0], tuple(left)) if left else None
 
 
 def _sleeps(kernel: Kernel, view: View, name: str) -> bool:
@@ -91,9 +108,12 @@ def _lost(kernel: Kernel, view: View) -> Finding | None:
         for task in told_reader(ctx, view, _asleep(kernel, view)):
             victims.append(task)
             detail.append(f"{task} sleeps in read(2) though a message is there")
+    for task, line in overslept(kernel, view, _asleep(kernel, view)):
+        victims.append(task)
+        detail.append(line)
     if not victims:
         return None
-    detail += _others(kernel, view, victims)
+    detail += [*_others(kernel, view, victims), *unkillable(kernel, view)]
     return Finding("lost wakeup", f"{' and '.join(victims)} will sleep for ever", tuple(detail))
 
 
@@ -116,8 +136,10 @@ def _others(kernel: Kernel, view: View, victims: list[str]) -> list[str]:
     for name in view.blocked():
         if name not in victims:
             lines.append(f"{name} {_waits(kernel, view, name)}")
+    faults = {waiter.task for waiter in waiters(kernel.uffds, view, _asleep(kernel, view))}
+    whoever = "whoever resolves the fault" if faults & set(victims) else "somebody"
     return [
-        f"whoever resolves the fault should wake it; nobody is left to{':' * bool(lines)}",
+        f"{whoever} should wake it; nobody is left to{':' * bool(lines)}",
         *lines,
     ]
 
@@ -134,27 +156,16 @@ def _waits(kernel: Kernel, view: View, name: str) -> str:
         if sender.task == name:
             return f"waits for its event to be read: {sender.msg}"
     if _sleeps(kernel, view, name):
+        on = sleeping_on(kernel, view, name)
+        if on:
+            return on
         return f"sleeps, {view[kernel.task(name).state]}, and nobody wakes it"
     pending = view.pending(name)
     if pending is None:
         return "has returned"
     if pending.cell.holders is None:
         return f"waits: {pending}"
-    return f"waits for {pending.cell.name}, {_holders(pending.cell, view, name)}"
-
-
-def _holders(cell: Cell[Any], view: View, waiter: str) -> str:
-    """Say who holds a lock, and which queued writer a reader has to wait for."""
-    assert cell.holders is not None
-    value = view[cell]
-    held = [
-        f"{'held' if mode == 'x' else 'read-locked'} by {name}"
-        for name, mode in cell.holders(value).items()
-    ]
-    if isinstance(value, RwsemState) and (waiter, "r") in value.queue:
-        ahead = value.queue[: value.queue.index((waiter, "r"))]
-        held += [f"behind the queued writer {task}" for task, kind in ahead if kind == "w"]
-    return ", ".join(held) or "which is free"
+    return f"waits for {pending.cell.name}, {holders(pending.cell, view, name)}"
 
 
 def _unserved(kernel: Kernel, view: View, left: list[str]) -> Finding | None:
@@ -183,5 +194,12 @@ def _sender(kernel: Kernel, view: View, sender: Sender) -> str:
 def _deadlock(kernel: Kernel, view: View, left: list[str]) -> Finding | None:
     if not left:
         return None
-    detail = tuple(f"{name} {_waits(kernel, view, name)}" for name in view.blocked())
-    return Finding("deadlock", f"{', '.join(left)} wait for ever", detail)
+    detail = tuple(_line(kernel, view, name) for name in view.blocked())
+    verb = "waits" if len(left) == 1 else "wait"
+    dying = unkillable(kernel, view)
+    return Finding("deadlock", f"{', '.join(left)} {verb} for ever", (*detail, *dying))
+
+
+def _line(kernel: Kernel, view: View, name: str) -> str:
+    signals = pending_signals(kernel, view, name)
+    return f"{name} {_waits(kernel, view, name)}{f'; {signals}' if signals else ''}"

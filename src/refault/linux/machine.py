@@ -23,7 +23,9 @@ from refault.linux.include.uapi.signal import (
 from refault.linux.kernel.entry.common import system_call
 from refault.linux.kernel.exit import exit_thread, kill_process
 from refault.linux.kernel.signal.syscalls import sys_kill, sys_tgkill
+from refault.linux.kernel.trouble import unkillable
 from refault.linux.memory import Memory
+from refault.linux.mm.folio_lock import FolioWaitTable
 from refault.linux.task import Task
 from refault.linux.tools.testing.selftests.mm.uffd_common import uffd_read_thread
 from refault.linux.uffd import UserFaultFd
@@ -62,10 +64,12 @@ class Kernel(Memory):
         self.tasks: dict[str, Task] = {}
         self.mms: list[MmStruct] = []
         self.processes: list[SignalStruct] = []
+        self.folio_waits: FolioWaitTable | None = None
         self._named: dict[Callable[[], Any], str] = {}
         self.uffds: list[UserfaultfdCtx] = []
         program.context["kernel"] = self
         program.at_end(lambda view: diagnose(self, view))
+        program.when_endless(lambda view: unkillable(self, view))
 
     def task(self, name: str) -> Task:
         """Return a thread by its name."""
@@ -257,6 +261,14 @@ class Kernel(Memory):
         With ``wp`` it write-protects what it fills.
         """
         self._start(name, lambda: uffd_read_thread(uffd.ctx, wp), None, True)
+
+    def folio_wait_table(self) -> None:
+        """Let tasks wait for folio locks as the kernel does, on wait queues, step by step.
+
+        Otherwise these waits are taken to be right: whoever waits is blocked until the lock is
+        free.
+        """
+        self.folio_waits = FolioWaitTable(self.program)
 
     def in_one_step(self, work: Callable[[], object]) -> None:
         """Let a thread do ``work`` without anybody seeing it half done.

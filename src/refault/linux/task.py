@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from refault.linux.include.linux.sched import TASK_RUNNING, TaskState
+from refault.linux.include.linux.sched import TASK_RUNNING, TaskState, WqFlag
 from refault.linux.include.linux.sched.signal import SignalStruct, ThreadSignals
 from refault.linux.include.uapi.signal import Sigset
 
@@ -18,8 +18,9 @@ class Task:
     ``state`` is ``__state``; ``on_list`` is what ``list_empty_careful()`` tells of the wait-queue
     entry on the task's stack, of which it has one at a time: true from its queueing until
     ``list_del_init()``, also while it is being moved from one queue to the other.
-    ``wq_flag`` is what a wake function leaves on that stack to be found: ``triggered`` of a task
-    in ``poll(2)``, ``waken`` of a userfault.
+    ``wait_flags`` are the flags that a waker leaves in that entry; ``wq_flag`` is what a wake
+    function leaves on the stack to be found: ``triggered`` of a task in ``poll(2)``, ``waken`` of
+    a userfault.
     ``cpu`` is where the thread runs; the model has one CPU a thread unless told otherwise, since
     a thread more on a CPU only takes behaviours away.
 
@@ -42,6 +43,7 @@ class Task:
         self.state: Cell[TaskState] = program.cell(f"{name}.state", TASK_RUNNING)
         self.on_list: Cell[bool] = program.cell(f"{name}.on_list", False)
         self.wq_flag: Cell[bool] = program.cell(f"{name}.wq_flag", False)
+        self.wait_flags: Cell[WqFlag] = program.cell(f"{name}.wait_flags", WqFlag.NONE)
         self.process = process
         self.signals: Cell[ThreadSignals] | None = None
         if process is not None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..errors import UserError
 from ..tables.behaviour import OutOfTime, Tables
+from ..tables.predicate import StateView
 from ..trace import Finding
 from ..verdict import Limits
 from . import _core
@@ -142,6 +143,7 @@ class _Endless:
         if runners:
             others = self._who(left & ~c.inside)
             waits = tuple(f"{n} waits meanwhile" for n in others)
+            waits += self._tables.program.remarks(StateView(self._tables))
             verb = "runs" if len(runners) == 1 else "run"
             message = f"{', '.join(runners)} {verb} for ever and never get on"
             return Finding(

@@ -1,76 +1,42 @@
-"""The folio lock (``mm/filemap.c``, ``include/linux/pagemap.h``), and how faults wait for it.
+"""How faults wait for folios (``mm/filemap.c``, ``include/linux/pagemap.h``).
 
-A fault that has to wait for a folio drops its lock first where it may: on the first attempt of one
-that can be retried. It then says RETRY, whatever has become of the folio. Otherwise it waits with
-the fault lock held.
+The lock of a folio itself is in ``folio_lock.py``. A fault that has to wait for a folio drops its
+lock first where it may: on the first attempt of one that can be retried. It then says RETRY,
+whatever has become of the folio. Otherwise it waits with the fault lock held.
 """
 
 from __future__ import annotations
 
-from refault.explore import BLOCKED, Blocked, Violation, current_task
 from refault.linux.include.linux.fs import File
 from refault.linux.include.linux.mm_flags import FaultFlag, VmFault, fault_flag_allow_retry_first
 from refault.linux.include.linux.mm_types import VmFaultInfo
-from refault.linux.include.linux.page import frame
-from refault.linux.kernel.locking.lockdep import lock_acquire, lock_release, might_sleep
+from refault.linux.mm.folio_lock import (
+    folio_lock,
+    folio_lock_killable,
+    folio_put_wait_locked,
+    folio_trylock,
+    folio_unlock,
+    folio_wait_locked,
+    folio_wait_locked_killable,
+    migration_entry_wait_on_locked,
+)
 from refault.linux.mm.mmap_lock import release_fault_lock
 from refault.linux.modelled import kernel_function
 
-
-def _trylock(owner: str | None, task: str) -> tuple[str | None, bool]:
-    return (task, True) if owner is None else (owner, False)
-
-
-def _lock(owner: str | None, task: str) -> tuple[str | None, None] | Blocked:
-    return BLOCKED if owner else (task, None)
-
-
-def _unlock(owner: str | None, task: str) -> tuple[str | None, None]:
-    if owner != task:
-        raise Violation("lock imbalance", f"{task} unlocks a folio of {owner or 'nobody'}")
-    return None, None
-
-
-def _unlocked(owner: str | None) -> bool:
-    return owner is None
-
-
-@kernel_function("include/linux/pagemap.h", label=lambda pfn: "folio_trylock")
-def folio_trylock(pfn: int) -> bool:
-    """Take the lock bit if it is free."""
-    taken = frame(pfn).lock.update(_trylock, current_task())
-    if taken:
-        lock_acquire(f"the folio lock of page {pfn}")
-    return taken
-
-
-@kernel_function("include/linux/pagemap.h", label=lambda pfn: "folio_lock")
-def folio_lock(pfn: int) -> None:
-    """Take the lock bit, sleeping uninterruptibly if need be."""
-    might_sleep("folio_lock()")
-    frame(pfn).lock.update(_lock, current_task())
-    lock_acquire(f"the folio lock of page {pfn}")
-
-
-@kernel_function("mm/filemap.c", label=lambda pfn: "folio_unlock")
-def folio_unlock(pfn: int) -> None:
-    """Clear the lock bit and wake whoever waits for it."""
-    frame(pfn).lock.update(_unlock, current_task())
-    lock_release(f"the folio lock of page {pfn}")
-
-
-@kernel_function("mm/filemap.c", label=lambda pfn: "migration_entry_wait_on_locked")
-def migration_entry_wait_on_locked(pfn: int) -> None:
-    """Sleep uninterruptibly, without a reference, until the folio of an entry is unlocked."""
-    might_sleep("migration_entry_wait_on_locked()")
-    frame(pfn).lock.wait(_unlocked)
-
-
-@kernel_function("mm/filemap.c", label=lambda pfn: "folio_wait_locked")
-def folio_wait_locked(pfn: int) -> None:
-    """Sleep until the folio is unlocked, and do not take the lock."""
-    might_sleep("folio_wait_locked()")
-    frame(pfn).lock.wait(_unlocked)
+__all__ = [
+    "__folio_lock_or_retry",
+    "balance_dirty_pages_ratelimited",
+    "folio_lock",
+    "folio_lock_killable",
+    "folio_lock_or_retry",
+    "folio_put_wait_locked",
+    "folio_trylock",
+    "folio_unlock",
+    "folio_wait_locked",
+    "folio_wait_locked_killable",
+    "maybe_unlock_mmap_for_io",
+    "migration_entry_wait_on_locked",
+]
 
 
 @kernel_function("mm/filemap.c", label="folio_lock_or_retry")

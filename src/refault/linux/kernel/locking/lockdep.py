@@ -76,6 +76,11 @@ def add_pagefault_disabled(by: int) -> None:
     _mine().pagefault_disabled += by
 
 
+def in_atomic() -> bool:
+    """Tell whether the running task must not sleep."""
+    return bool(_mine().atomic)
+
+
 def pagefaults_disabled() -> bool:
     """Tell whether the running task is in such a section."""
     return _mine().pagefault_disabled > 0

@@ -7,11 +7,11 @@ an argument of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from refault.explore import atomic
-from refault.linux.include.linux.sched import TASK_NORMAL, TaskState
+from refault.linux.include.linux.sched import TASK_NORMAL, TaskState, WqFlag
 from refault.linux.include.uapi.userfaultfd import UffdMsg, UffdRange
 from refault.linux.kernel.locking.spinlock import SpinLock, spin_lock, spin_unlock
 from refault.linux.kernel.sched.core import try_to_wake_up
@@ -20,19 +20,43 @@ from refault.linux.modelled import current_kernel, kernel_function
 if TYPE_CHECKING:
     from refault.explore import Cell, Program
 
-WakeFunction: TypeAlias = "Callable[[WaitQueueHead, WaitQueueEntry, TaskState, UffdRange], int]"
+WakeFunction: TypeAlias = "Callable[[WaitQueueHead, WaitQueueEntry, TaskState, Any], int]"
+"""Wakes one entry: positive if it woke somebody, negative to end the walk.
+
+What is woken for comes last: an address range for userfaultfd, a page for the locks of folios,
+``ANY`` elsewhere.
+"""
 
 
 class WaitQueueEntry(NamedTuple):
-    """``wait_queue_entry_t``: who waits, how to wake it, and what it waits for."""
+    """``wait_queue_entry_t``: who waits, how to wake it, and what it waits for.
+
+    ``msg`` is the message of a userfault; ``page`` the number of a page whose lock is waited for,
+    with ``handoff`` (``WQ_FLAG_CUSTOM``) if the waker shall take it for the waiter. ``until`` says
+    when the wait is over, for the diagnosis.
+    """
 
     task: str
     func: WakeFunction
     exclusive: bool = False
     msg: UffdMsg | None = None
+    page: int = 0
+    handoff: bool = False
+    until: Until | None = None
 
     def __repr__(self) -> str:
         return f"{self.task}: {self.msg}" if self.msg else self.task
+
+
+class Until(NamedTuple):
+    """What ends a wait: a condition on one cell."""
+
+    cell: Cell[Any]
+    holds: Callable[..., bool]
+    args: tuple[Hashable, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"until {self.cell.name} {self.holds.__name__}{self.args or ''}"
 
 
 class WaitQueueHead:
@@ -40,6 +64,7 @@ class WaitQueueHead:
 
     def __init__(self, program: Program, name: str, *, quiet: bool = False) -> None:
         self.name = name
+        program.context.setdefault("wait queues", []).append(self)
         self.lock = SpinLock(program, name, quiet=quiet)
         self.head: Cell[tuple[WaitQueueEntry, ...]] = program.cell(f"{name}.head", ())
 
@@ -51,6 +76,12 @@ def _add(
     entries: tuple[WaitQueueEntry, ...], entry: WaitQueueEntry
 ) -> tuple[tuple[WaitQueueEntry, ...], None]:
     return (entry, *entries), None
+
+
+def _add_tail(
+    entries: tuple[WaitQueueEntry, ...], entry: WaitQueueEntry
+) -> tuple[tuple[WaitQueueEntry, ...], None]:
+    return (*entries, entry), None
 
 
 def _del(
@@ -68,6 +99,14 @@ def __add_wait_queue(q: WaitQueueHead, entry: WaitQueueEntry) -> None:
     """Put ``entry`` at the head of the list; the caller holds ``q.lock``."""
     with atomic():
         q.head.update(_add, entry)
+        current_kernel().task(entry.task).on_list.write(True)
+
+
+@kernel_function("include/linux/wait.h", label=_label("__add_wait_queue_entry_tail"))
+def __add_wait_queue_entry_tail(q: WaitQueueHead, entry: WaitQueueEntry) -> None:
+    """Put ``entry`` at the tail of the list; the caller holds ``q.lock``."""
+    with atomic():
+        q.head.update(_add_tail, entry)
         current_kernel().task(entry.task).on_list.write(True)
 
 
@@ -92,6 +131,22 @@ def add_wait_queue(q: WaitQueueHead, entry: WaitQueueEntry) -> None:
     spin_unlock(q.lock)
 
 
+@kernel_function("kernel/sched/wait.c", label=lambda q, e: f"add_wait_queue_exclusive({q})")
+def add_wait_queue_exclusive(q: WaitQueueHead, entry: WaitQueueEntry) -> None:
+    """Put an exclusive ``entry`` on the queue, behind all others."""
+    spin_lock(q.lock)
+    __add_wait_queue_entry_tail(q, entry._replace(exclusive=True))
+    spin_unlock(q.lock)
+
+
+@kernel_function("kernel/sched/wait.c", label=lambda q, e: f"remove_wait_queue({q})")
+def remove_wait_queue(q: WaitQueueHead, entry: WaitQueueEntry) -> None:
+    """Take ``entry`` off the queue."""
+    spin_lock(q.lock)
+    list_del_init(q, entry)
+    spin_unlock(q.lock)
+
+
 @kernel_function("include/linux/wait.h", label=lambda q: f"waitqueue_active({q})", quiet=True)
 def waitqueue_active(q: WaitQueueHead) -> bool:
     """Look whether anybody waits, without the lock."""
@@ -100,14 +155,37 @@ def waitqueue_active(q: WaitQueueHead) -> bool:
 
 @kernel_function("kernel/sched/core.c", quiet=True)
 def default_wake_function(
-    q: WaitQueueHead, entry: WaitQueueEntry, mode: TaskState, key: UffdRange
+    q: WaitQueueHead, entry: WaitQueueEntry, mode: TaskState, key: Any
 ) -> int:
     """Wake the task and leave its entry where it is."""
     return int(try_to_wake_up(current_kernel().task(entry.task), mode))
 
 
 @kernel_function("kernel/sched/wait.c", quiet=True)
-def __wake_up_common(q: WaitQueueHead, mode: TaskState, nr_exclusive: int, key: UffdRange) -> int:
+def autoremove_wake_function(
+    q: WaitQueueHead, entry: WaitQueueEntry, mode: TaskState, key: Any
+) -> int:
+    """Wake the task, and take its entry off the queue if that did wake it."""
+    woken = try_to_wake_up(current_kernel().task(entry.task), mode)
+    if woken:
+        list_del_init(q, entry)
+    return int(woken)
+
+
+def _mark(flags: WqFlag, flag: WqFlag) -> tuple[WqFlag, None]:
+    return flags | flag, None
+
+
+@kernel_function("kernel/sched/wait.c", quiet=True)
+def woken_wake_function(q: WaitQueueHead, entry: WaitQueueEntry, mode: TaskState, key: Any) -> int:
+    """Leave word that there was a wake-up, then wake the task."""
+    task = current_kernel().task(entry.task)
+    task.wait_flags.update(_mark, WqFlag.WOKEN)
+    return int(try_to_wake_up(task, mode))
+
+
+@kernel_function("kernel/sched/wait.c", quiet=True)
+def __wake_up_common(q: WaitQueueHead, mode: TaskState, nr_exclusive: int, key: Any) -> int:
     """Call the wake function of each entry until enough exclusive ones were woken.
 
     The caller holds ``q.lock``. Returns how many exclusive wake-ups are left.
@@ -124,13 +202,13 @@ def __wake_up_common(q: WaitQueueHead, mode: TaskState, nr_exclusive: int, key: 
 
 
 @kernel_function("kernel/sched/wait.c", quiet=True)
-def __wake_up_locked_key(q: WaitQueueHead, mode: TaskState, key: UffdRange) -> None:
+def __wake_up_locked_key(q: WaitQueueHead, mode: TaskState, key: Any) -> None:
     """Wake under a lock that the caller holds."""
     __wake_up_common(q, mode, 1, key)
 
 
 @kernel_function("kernel/sched/wait.c", quiet=True)
-def __wake_up(q: WaitQueueHead, mode: TaskState, nr_exclusive: int, key: UffdRange) -> None:
+def __wake_up(q: WaitQueueHead, mode: TaskState, nr_exclusive: int, key: Any) -> None:
     """Wake all non-exclusive waiters and ``nr_exclusive`` of the others."""
     spin_lock(q.lock)
     __wake_up_common(q, mode, nr_exclusive, key)
@@ -145,3 +223,15 @@ ANY = UffdRange(0, 0)
 def wake_up_poll(q: WaitQueueHead) -> None:
     """Tell readers and pollers that there is something to read."""
     __wake_up(q, TASK_NORMAL, 1, ANY)
+
+
+@kernel_function("include/linux/wait.h", label=lambda q: f"wake_up({q})")
+def wake_up(q: WaitQueueHead) -> None:
+    """Wake all non-exclusive waiters and one of the others."""
+    __wake_up(q, TASK_NORMAL, 1, ANY)
+
+
+@kernel_function("include/linux/wait.h", label=lambda q: f"wake_up_all({q})")
+def wake_up_all(q: WaitQueueHead) -> None:
+    """Wake all waiters."""
+    __wake_up(q, TASK_NORMAL, 0, ANY)

@@ -76,3 +76,11 @@ class Tif(IntFlag):
     NONE = 0
     SIGPENDING = 0x1
     NOTIFY_SIGNAL = 0x2
+
+
+class WqFlag(IntFlag):
+    """``wait_queue_entry.flags`` of a task's entry, as far as others write them."""
+
+    NONE = 0
+    WOKEN = 0x2
+    DONE = 0x10
