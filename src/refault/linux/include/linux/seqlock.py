@@ -48,6 +48,18 @@ def read_seqcount_begin(seq: SeqCount) -> None:
     seq.cell.update(_read_begin, current_task())
 
 
+def _raw_read(seq: SeqState, task: str) -> tuple[SeqState, bool]:
+    if seq.writing:
+        return seq, False
+    return SeqState(False, tuple(sorted({*seq.unchanged, task}))), True
+
+
+@kernel_function("include/linux/seqlock.h", quiet=True)
+def raw_read_seqcount(seq: SeqCount) -> bool:
+    """Remember the count if it is even; False, without waiting, if a writer is at it."""
+    return seq.cell.update(_raw_read, current_task())
+
+
 @kernel_function("include/linux/seqlock.h", quiet=True)
 def read_seqcount_retry(seq: SeqCount) -> bool:
     """Tell whether a write began since ``read_seqcount_begin()``."""

@@ -1,0 +1,173 @@
+"""The loops of GUP, and who may end them (``mm/gup.c``).
+
+The caller's ``locked`` is part of what is returned: whether mmap_lock is held by the task. It is
+dropped where a fault waits, and only by those whose callers can bear that (UNLOCKABLE).
+
+Two tests for signals, in two places. ``__get_user_pages()`` looks for a fatal one before each page,
+so SIGKILL ends any loop. ``__get_user_pages_locked()`` looks once the lock has been dropped, and by
+FOLL_INTERRUPTIBLE for any signal: so a signal is looked at only after a fault that waited, pages
+that are there are always given, and a wait that no signal ends (for a folio lock, for I/O) is not
+made shorter.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from refault.explore import restart
+from refault.linux.include.linux.foll import Foll
+from refault.linux.include.linux.mm_flags import Vm, is_cow_mapping
+from refault.linux.include.linux.mm_types import MmStruct, VmArea
+from refault.linux.include.linux.page import change_folio, folio_of, folio_put
+from refault.linux.include.linux.pgtable import ZERO_PFN
+from refault.linux.include.linux.sched.signal import fatal_signal_pending, signal_pending
+from refault.linux.include.uapi.errno import EAGAIN, EBUSY, EFAULT, EINTR
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
+from refault.linux.mm.gup.faultin import faultin_page
+from refault.linux.mm.gup.follow import UNSHARE, Follow, follow_page_mask
+from refault.linux.mm.mmap_lock import mmap_read_lock_killable, mmap_read_unlock
+from refault.linux.modelled import current, kernel_function
+
+
+class Pages(NamedTuple):
+    """What GUP returns: a count or -errno, the frames, and whether mmap_lock is held."""
+
+    ret: int
+    pfns: tuple[int, ...] = ()
+    locked: bool = True
+
+    @property
+    def errno(self) -> int:
+        """-errno, 0 if it returned a count."""
+        return min(self.ret, 0)
+
+
+@kernel_function("mm/gup.c", quiet=True)
+def gup_signal_pending(foll: Foll) -> bool:
+    """Tell whether a signal is pending that this caller of GUP wants to hear of."""
+    if fatal_signal_pending(current()):
+        return True
+    return bool(foll & Foll.INTERRUPTIBLE) and signal_pending(current())
+
+
+@kernel_function("mm/gup.c", quiet=True)
+def check_vma_flags(vma: VmArea, foll: Foll) -> int:
+    """Tell whether GUP may use a mapping so: 0 or -EFAULT."""
+    vm_flags = vma.vm_flags.read()
+    if foll & Foll.WRITE:
+        forced = bool(foll & Foll.FORCE) and is_cow_mapping(vm_flags)
+        return 0 if vm_flags & Vm.WRITE or forced else -EFAULT
+    forced = bool(foll & Foll.FORCE and vm_flags & Vm.MAYREAD)
+    return 0 if vm_flags & Vm.READ or forced else -EFAULT
+
+
+@kernel_function("mm/gup.c", label="__get_user_pages")
+def __get_user_pages(mm: MmStruct, start: int, number: int, foll: Foll) -> Pages:
+    """Get pages under mmap_lock; a count that is too short says that the next one failed.
+
+    Where a handler says that all is well and installs nothing, this spins with the lock held, and
+    only SIGKILL ends it.
+    """
+    got: tuple[int, ...] = ()
+    while len(got) < number:
+        restart(got)
+        address = start + len(got) * PAGE_SIZE
+        vma = mm.find_vma(address)
+        if vma is None or check_vma_flags(vma, foll):
+            return _so_far(got, -EFAULT)
+        if fatal_signal_pending(current()):
+            return _so_far(got, -EINTR)
+        page = follow_page_mask(vma, address, foll)
+        if isinstance(page, Follow):
+            faulted = faultin_page(vma, address, foll, page is UNSHARE)
+            if faulted.ret in (-EBUSY, -EAGAIN):
+                return Pages(len(got), got, faulted.locked)
+            if faulted.ret:
+                return _so_far(got, faulted.ret)
+        elif page < 0:
+            return _so_far(got, page)
+        else:
+            got = (*got, page)
+    return Pages(len(got), got)
+
+
+def _so_far(got: tuple[int, ...], errno: int) -> Pages:
+    return Pages(len(got) or errno, got)
+
+
+@kernel_function("mm/gup.c", quiet=True)
+def __get_user_pages_locked(
+    mm: MmStruct, start: int, number: int, foll: Foll, *, locked: bool
+) -> Pages:
+    """Get pages, taking mmap_lock again where a fault dropped it; ``locked`` as the caller has it.
+
+    Without UNLOCKABLE the lock is held all the time. If it was not held to begin with, it is not
+    at the end.
+    """
+    must_unlock = not locked
+    if must_unlock and mmap_read_lock_killable(mm):
+        return Pages(-EAGAIN, locked=False)
+    found = __get_user_pages(mm, start, number, foll)
+    if foll & Foll.UNLOCKABLE:
+        found = _go_on(mm, start, number, foll, found)
+    if must_unlock and found.locked:
+        mmap_read_unlock(mm)
+        return found._replace(locked=False)
+    return found
+
+
+def _go_on(mm: MmStruct, start: int, number: int, foll: Foll, found: Pages) -> Pages:
+    """After the lock was dropped: take it again, retry one page, and then do the rest."""
+    got = found.pfns
+    while not found.locked:
+        restart(got)
+        if gup_signal_pending(foll) or mmap_read_lock_killable(mm):
+            return Pages(len(got) or -EINTR, got, locked=False)
+        address = start + len(got) * PAGE_SIZE
+        found = __get_user_pages(mm, address, 1, foll | Foll.TRIED)
+        if not found.locked:
+            continue
+        if found.ret != 1:
+            return Pages(len(got) or found.ret, got)
+        got += found.pfns
+        if len(got) < number:
+            address = start + len(got) * PAGE_SIZE
+            found = __get_user_pages(mm, address, number - len(got), foll)
+            got += found.pfns
+    return Pages(len(got) or found.ret, got)
+
+
+@kernel_function("mm/gup.c", label="get_user_pages_unlocked")
+def get_user_pages_unlocked(mm: MmStruct, start: int, number: int, foll: Foll) -> Pages:
+    """Get pages for somebody who does not hold mmap_lock, and has no use for it."""
+    flags = foll | Foll.TOUCH | Foll.GET | Foll.UNLOCKABLE
+    return __get_user_pages_locked(mm, start, number, flags, locked=False)
+
+
+@kernel_function("mm/gup.c", label="get_user_pages_remote")
+def get_user_pages_remote(mm: MmStruct, start: int, number: int, foll: Foll) -> Pages:
+    """Get pages of another process, under its mmap_lock, which may be dropped."""
+    flags = foll | Foll.TOUCH | Foll.REMOTE | Foll.GET | Foll.UNLOCKABLE
+    return __get_user_pages_locked(mm, start, number, flags, locked=True)
+
+
+@kernel_function("mm/gup.c", label="pin_user_pages_remote")
+def pin_user_pages_remote(mm: MmStruct, start: int, number: int, foll: Foll) -> Pages:
+    """Pin pages of another process, under its mmap_lock, which may be dropped."""
+    flags = foll | Foll.TOUCH | Foll.REMOTE | Foll.PIN | Foll.UNLOCKABLE
+    return __get_user_pages_locked(mm, start, number, flags, locked=True)
+
+
+@kernel_function("mm/gup.c", quiet=True)
+def unpin_user_page(pfn: int) -> None:
+    """Give a pin back."""
+    if pfn != ZERO_PFN:
+        change_folio(pfn, pins=folio_of(pfn).pins - 1)
+        folio_put(pfn)
+
+
+@kernel_function("include/linux/mm.h", quiet=True)
+def put_page(pfn: int) -> None:
+    """Give a reference back."""
+    if pfn != ZERO_PFN:
+        folio_put(pfn)

@@ -1,0 +1,97 @@
+"""System calls that reach for memory through GUP, as functions of the pages they are about.
+
+Each is one system call of the thread that calls it, and returns what that returns, in pages for
+bytes: a count or -errno.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from refault.linux.fs.direct_io import dio_read, dio_write, pipe_read, vmsplice_to_pipe
+from refault.linux.include.linux.foll import Foll
+from refault.linux.kernel.entry.common import system_call
+from refault.linux.mm.gup.fast import get_user_pages_fast
+from refault.linux.mm.gup.fixup import fault_in_user_writeable
+from refault.linux.mm.gup.pages import put_page
+from refault.linux.mm.populate import __mm_populate
+from refault.linux.mm.populate import madvise_populate as populate
+from refault.linux.mm.process_vm_access import Copied, access_remote_vm, process_vm_rw
+
+if TYPE_CHECKING:
+    from refault.linux.user import Page
+
+
+@system_call
+def process_vm_readv(page: Page, pages: int = 1) -> Copied:
+    """Read another process, by pinning its pages."""
+    return process_vm_rw(page.mm, page.address, pages)
+
+
+@system_call
+def process_vm_writev(page: Page, value: int, pages: int = 1) -> int:
+    """Write to another process, by pinning its pages."""
+    return process_vm_rw(page.mm, page.address, pages, write=value).ret
+
+
+@system_call
+def proc_mem_read(page: Page, pages: int = 1) -> Copied:
+    """Read ``/proc/PID/mem``, as debuggers do."""
+    return access_remote_vm(page.mm, page.address, pages)
+
+
+@system_call
+def proc_mem_write(page: Page, value: int) -> int:
+    """Write ``/proc/PID/mem``, also where the mapping is read-only."""
+    return access_remote_vm(page.mm, page.address, 1, write=value).ret
+
+
+@system_call
+def madvise_populate(page: Page, pages: int = 1, *, write: bool = True) -> int:
+    """``MADV_POPULATE_WRITE``, or ``READ``."""
+    return populate(page.mm, page.address, pages, write=write)
+
+
+@system_call
+def mlock(page: Page, pages: int = 1) -> int:
+    """``mlock(2)``, as far as it fills the memory."""
+    return __mm_populate(page.mm, page.address, pages)
+
+
+@system_call
+def o_direct_read(page: Page, value: int, pages: int = 1) -> int:
+    """``read(2)`` with ``O_DIRECT`` into the pages; the device delivers ``value``."""
+    return dio_read(page.mm, page.address, pages, value)
+
+
+@system_call
+def o_direct_write(page: Page, pages: int = 1) -> Copied:
+    """``write(2)`` with ``O_DIRECT`` from the pages."""
+    return dio_write(page.mm, page.address, pages)
+
+
+@system_call
+def vmsplice(page: Page, pages: int = 1) -> Copied:
+    """Put the pages into a pipe; ``read_pipe()`` takes them out again."""
+    return vmsplice_to_pipe(page.mm, page.address, pages)
+
+
+@system_call
+def read_pipe(pfn: int) -> int:
+    """Read a page from the pipe."""
+    return pipe_read(pfn)
+
+
+@system_call
+def futex_key(page: Page) -> int:
+    """What a futex call does first with a shared word: 0 or -errno (``get_futex_key()``)."""
+    found = get_user_pages_fast(page.mm, page.address, 1, Foll.WRITE)
+    for pfn in found.pfns:
+        put_page(pfn)
+    return min(found.ret, 0)
+
+
+@system_call
+def futex_fault_in(page: Page) -> int:
+    """What a futex call does where its atomic operation faults: 0 or -errno."""
+    return fault_in_user_writeable(page.mm, page.address)
