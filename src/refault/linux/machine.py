@@ -30,6 +30,7 @@ from refault.linux.task import Task
 from refault.linux.tools.testing.selftests.mm.uffd_common import uffd_read_thread
 from refault.linux.uffd import UserFaultFd
 from refault.linux.user import AddressSpace, Page
+from refault.linux.virt.kvm.kvm_host import Kvm
 
 if TYPE_CHECKING:
     from refault.explore import Program
@@ -205,6 +206,10 @@ class Kernel(Memory):
         self.mms.append(mm)
         self.add_mm(mm)
         return AddressSpace(self, mm)
+
+    def kvm(self, process: AddressSpace | Page, name: str = "kvm") -> Kvm:
+        """Make a virtual machine whose memory is that of a process, as far as it is mapped."""
+        return Kvm(self.program, process.mm, name)
 
     def userfaultfd(
         self,

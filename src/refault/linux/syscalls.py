@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from refault.linux.arch.x86.kvm.x86 import kvm_arch_vcpu_ioctl_run
 from refault.linux.fs.direct_io import dio_read, dio_write, pipe_read, vmsplice_to_pipe
 from refault.linux.include.linux.foll import Foll
 from refault.linux.kernel.entry.common import system_call
@@ -17,6 +18,7 @@ from refault.linux.mm.gup.pages import put_page
 from refault.linux.mm.populate import __mm_populate
 from refault.linux.mm.populate import madvise_populate as populate
 from refault.linux.mm.process_vm_access import Copied, access_remote_vm, process_vm_rw
+from refault.linux.virt.kvm.kvm_host import Exit, Kvm
 
 if TYPE_CHECKING:
     from refault.linux.user import Page
@@ -80,6 +82,12 @@ def vmsplice(page: Page, pages: int = 1) -> Copied:
 def read_pipe(pfn: int) -> int:
     """Read a page from the pipe."""
     return pipe_read(pfn)
+
+
+@system_call
+def kvm_run(kvm: Kvm, page: Page, value: int | None = None) -> Exit:
+    """``KVM_RUN`` of a guest that loads from a page, or stores a ``value`` to it, and exits."""
+    return kvm_arch_vcpu_ioctl_run(kvm, page.address, value)
 
 
 @system_call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from refault.patches import (
+    kvm,
     reuse,
     selftest,
     uffd_events,
@@ -16,6 +17,7 @@ from refault.patches.patch import Patch
 from refault.plugins import hookimpl
 
 MODULES = (
+    kvm,
     reuse,
     userfaultfd,
     uffd_fault,

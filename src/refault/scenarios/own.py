@@ -6,6 +6,7 @@ from types import ModuleType
 
 from refault.plugins import hookimpl
 from refault.scenarios import (
+    kvm_postcopy,
     litmus_uffd_wp,
     uffd_events,
     uffd_ioctl,
@@ -31,6 +32,7 @@ def refault_scenarios() -> list[ModuleType]:
         uffd_wake_writers,
         uffd_wake_wp,
         litmus_uffd_wp,
+        kvm_postcopy,
         uffd_unregister,
         uffd_ioctl,
         uffd_move,
