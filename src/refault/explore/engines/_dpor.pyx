@@ -29,6 +29,7 @@ LIMIT_DEPTH, a step that touches more than WIDEST cells with LIMIT_WIDTH. Progra
 belong to the other engine.
 """
 
+cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
@@ -71,6 +72,7 @@ cdef struct Event:
     int32_t node      # where its task stood
     int32_t single    # it is one operation, and what it touches never differs
     uint32_t settled  # its races (in the order of races_of) that need not be looked at again
+    bint quiet        # none of its races need be
 
 
 cdef struct Branch:
@@ -102,6 +104,17 @@ cdef bint conflict(Access *a, int na, Access *b, int nb) noexcept nogil:
     return False
 
 
+cdef inline int record(Core core, int32_t slot, int32_t old) except -1 nogil:
+    """``Core.log``, without a call where there is room."""
+    if core.nundo == core.undo_capacity:
+        return core.log(slot, old)
+    core.undo[core.nundo].slot = slot
+    core.undo[core.nundo].old = old
+    core.nundo += 1
+    return 0
+
+
+@cython.final
 cdef class Dpor:
     """One search; ``traces`` counts complete executions, ``redundant`` those found asleep."""
 
@@ -184,23 +197,46 @@ cdef class Dpor:
     cdef int touch(self, int cell, bint write, int32_t value, int32_t since) except -1 nogil:
         """Add an access to the scratch pool; one per cell and step."""
         cdef int32_t i
-        cdef Access *a
         for i in range(since, self.nscratch):
             if self.scratch[i].cell == cell:
                 self.scratch[i].write |= write
                 return 0
+        return self.put(cell, write, value)
+
+    cdef inline int put(self, int cell, bint write, int32_t value) except -1 nogil:
+        """Add an access to the scratch pool, of a cell that the step has not touched before."""
+        cdef Access *a
         if self.nscratch == self.scratch_capacity:
-            a = <Access *> realloc(self.scratch, max(256, 2 * self.scratch_capacity) * sizeof(Access))
-            if a == NULL:
-                with gil:
-                    raise MemoryError
-            self.scratch = a
-            self.scratch_capacity = max(256, 2 * self.scratch_capacity)
-        self.scratch[self.nscratch].cell = cell
-        self.scratch[self.nscratch].write = write
-        self.scratch[self.nscratch].value = value
+            self.more_scratch()
+        a = &self.scratch[self.nscratch]
+        a.cell = cell
+        a.write = write
+        a.value = value
         self.nscratch += 1
         return 0
+
+    cdef int more_scratch(self) except -1 nogil:
+        cdef Access *a
+        self.scratch_capacity = 256 if self.scratch_capacity == 0 else 2 * self.scratch_capacity
+        a = <Access *> realloc(self.scratch, self.scratch_capacity * sizeof(Access))
+        if a == NULL:
+            with gil:
+                raise MemoryError
+        self.scratch = a
+        return 0
+
+    cdef inline Entry *alone(self, Node *n, int32_t *value) noexcept nogil:
+        """The entry of a step that is one operation and known; ``NULL`` of any other."""
+        cdef Entry *e
+        if n.cell < 0 or (self.core.watched[n.cell] and not n.reads):
+            return NULL
+        value[0] = self.core.val[n.cell]
+        if value[0] >= n.size:
+            return NULL
+        e = &n.entries[value[0]]
+        if e.newv == MISSING or (e.newv != BLOCKED and e.next < 0):
+            return NULL
+        return e
 
     cdef int attempt(self, int t, int choice, Step *into) except -1 nogil:
         """Take the next step of task ``t`` in the core; its accesses go to the scratch pool.
@@ -213,6 +249,18 @@ cdef class Dpor:
         cdef Entry *e
         cdef int code = STEP_OK
         cdef bint single
+        n = &self.core.nodes[self.core.loc[t]]
+        e = self.alone(n, &v)
+        if e != NULL:
+            self.describe(t, choice, n, v, into)
+            if e.newv == BLOCKED:
+                return STEP_BLOCKED
+            record(self.core, ~t, into.node)
+            if e.newv != v:
+                record(self.core, n.cell, v)
+                self.core.val[n.cell] = e.newv
+            self.core.loc[t] = e.next
+            return self.outcome(e.next)
         into.node = self.core.loc[t]
         while True:
             single = True
@@ -266,15 +314,38 @@ cdef class Dpor:
             self.core.undo_to(mark)
             return STEP_BLOCKED
         self.core.loc[t] = here
-        if self.core.nodes[here].cell == NODE_FAIL:
-            self.core.fail = self.core.nodes[here].arg
+        return self.outcome(here)
+
+    cdef inline int outcome(self, int32_t node) noexcept nogil:
+        """What a step that led to ``node`` was."""
+        if self.core.nodes[node].cell == NODE_FAIL:
+            self.core.fail = self.core.nodes[node].arg
             return STEP_FAIL
         return STEP_OK
 
+    cdef inline int describe(self, int t, int choice, Node *n, int32_t value,
+                             Step *into) except -1 nogil:
+        """Say what a step that is one operation on a cell with ``value`` touches."""
+        into.task = t
+        into.choice = choice
+        into.node = self.core.loc[t]
+        into.single = True
+        into.first = self.nscratch
+        into.count = 1
+        return self.put(n.cell, not n.reads, value)
+
     cdef int look(self, int t, Step *into) except -1 nogil:
         """What the next step of task ``t`` would touch here; nothing is changed."""
-        cdef int64_t mark = self.core.nundo
-        cdef int code = self.attempt(t, 0, into)
+        cdef Node *n = &self.core.nodes[self.core.loc[t]]
+        cdef int64_t mark
+        cdef int32_t v
+        cdef Entry *e = self.alone(n, &v)
+        cdef int code
+        if e != NULL:
+            self.describe(t, 0, n, v, into)
+            return STEP_BLOCKED if e.newv == BLOCKED else STEP_OK
+        mark = self.core.nundo
+        code = self.attempt(t, 0, into)
         self.core.undo_to(mark)
         return code
 
@@ -307,6 +378,7 @@ cdef class Dpor:
         e.node = s.node
         e.single = s.single
         e.settled = 0
+        e.quiet = False
         e.branch = branch
         e.first = self.naccess
         e.count = s.count
@@ -529,17 +601,14 @@ cdef class Dpor:
         """Append step ``i`` of the execution to the sequence."""
         cdef Event *x = &self.events[i]
         cdef Step *into = &self.sequence[self.nsequence]
-        cdef int32_t k
         into.task = x.task
         into.choice = x.choice
         into.node = x.node
         into.single = x.single
         into.first = self.nscratch
         into.count = x.count
-        for k in range(x.first, x.first + x.count):
-            self.touch(self.accesses[k].cell, self.accesses[k].write, 0, into.first)
         self.nsequence += 1
-        return 0
+        return self.borrow(x)
 
     cdef int run_reversed(self, int32_t e, Step *s) except -1 nogil:
         """Run the sequence so far and then step ``s`` from the state before ``e``; 0 if it blocks."""
@@ -605,11 +674,14 @@ cdef class Dpor:
         return True
 
     cdef int races_of(self, int32_t j, Step *s, int32_t previous) except -1 nogil:
-        """Reverse the races of step ``j`` (or of the blocked step ``s``, with ``j`` the end)."""
+        """Reverse the races of step ``j`` (or of the blocked step ``s``, with ``j`` the end).
+
+        1 if all of them are settled, which is then so for as long as the step stays where it is.
+        """
         cdef int32_t others[256]
         cdef int n = 0, i, race = -1
         cdef int32_t k, event
-        cdef bint solid
+        cdef bint solid, quiet = True
         cdef Access own[WIDEST]
         cdef int nown = min(s.count, WIDEST)
         memcpy(own, self.scratch + s.first, nown * sizeof(Access))
@@ -636,10 +708,12 @@ cdef class Dpor:
                             solid = self.back(k, own, nown, j, s, previous)
                             if solid and race < 32 and j < self.nevent:
                                 self.events[j].settled |= <uint32_t> 1 << race
+                            else:
+                                quiet = False
                     if self.accesses[k].write:
                         break
                 k = self.accesses[k].before
-        return 0
+        return quiet
 
     cdef bint back(self, int32_t k, Access *own, int nown, int32_t j, Step *s,
                    int32_t previous) except -1 nogil:
@@ -692,6 +766,8 @@ cdef class Dpor:
                 if self.stop:
                     return 0
             e = &self.events[j]
+            if e.quiet:
+                continue
             self.nscratch = 0
             s.task = e.task
             s.choice = e.choice
@@ -700,7 +776,7 @@ cdef class Dpor:
             s.first = 0
             s.count = e.count
             self.borrow(e)
-            self.races_of(j, &s, e.previous)
+            e.quiet = self.races_of(j, &s, e.previous)
         for t in range(self.ntask):
             if not self.core.options(t):
                 continue
@@ -712,8 +788,8 @@ cdef class Dpor:
     cdef int borrow(self, Event *e) except -1 nogil:
         """Put the accesses of a step of the execution into the scratch pool."""
         cdef int32_t i
-        for i in range(e.count):
-            self.touch(self.accesses[e.first + i].cell, self.accesses[e.first + i].write, 0, 0)
+        for i in range(e.first, e.first + e.count):
+            self.put(self.accesses[i].cell, self.accesses[i].write, 0)
         return 0
 
     # ---- the search ----------------------------------------------------------------------------
@@ -778,14 +854,15 @@ cdef class Dpor:
         cdef int64_t mark
         cdef uint64_t sleepers = self.asleep[d], stay = 0
         cdef Step s, q
-        self.nscratch = 0
-        self.look(self.branches[branch].task, &s)
-        for t in range(self.ntask):
-            if sleepers >> t & 1 and t != s.task:
-                self.dreams[(d + 1) * self.ntask + t] = self.dreams[d * self.ntask + t]
-                self.look(t, &q)
-                if not conflict(self.scratch + s.first, s.count, self.scratch + q.first, q.count):
-                    stay |= <uint64_t> 1 << t
+        if sleepers:
+            self.nscratch = 0
+            self.look(self.branches[branch].task, &s)
+            for t in range(self.ntask):
+                if sleepers >> t & 1 and t != s.task:
+                    self.dreams[(d + 1) * self.ntask + t] = self.dreams[d * self.ntask + t]
+                    self.look(t, &q)
+                    if not conflict(self.scratch + s.first, s.count, self.scratch + q.first, q.count):
+                        stay |= <uint64_t> 1 << t
         self.nscratch = 0
         mark = self.core.nundo
         code = self.attempt(self.branches[branch].task, self.branches[branch].choice, &s)
