@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from refault.patches import (
     kvm,
+    folio_lock,
     reuse,
     selftest,
     uffd_events,
@@ -26,6 +27,7 @@ MODULES = (
     uffd_ioctl,
     selftest,
     vma_lock,
+    folio_lock,
 )
 
 

@@ -7,6 +7,7 @@ from types import ModuleType
 from refault.plugins import hookimpl
 from refault.scenarios import (
     kvm_postcopy,
+    folio_lock,
     litmus_uffd_wp,
     uffd_events,
     uffd_ioctl,
@@ -39,4 +40,5 @@ def refault_scenarios() -> list[ModuleType]:
         uffd_read,
         uffd_sleep,
         uffd_events,
+        folio_lock,
     ]

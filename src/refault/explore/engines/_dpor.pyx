@@ -217,12 +217,12 @@ cdef class Dpor:
 
     cdef int more_scratch(self) except -1 nogil:
         cdef Access *a
-        self.scratch_capacity = 256 if self.scratch_capacity == 0 else 2 * self.scratch_capacity
-        a = <Access *> realloc(self.scratch, self.scratch_capacity * sizeof(Access))
+        a = <Access *> realloc(self.scratch, max(256, 2 * self.scratch_capacity) * sizeof(Access))
         if a == NULL:
             with gil:
                 raise MemoryError
         self.scratch = a
+        self.scratch_capacity = max(256, 2 * self.scratch_capacity)
         return 0
 
     cdef inline Entry *alone(self, Node *n, int32_t *value) noexcept nogil:

@@ -45,9 +45,6 @@ from refault.linux.modelled import current, current_kernel, kernel_function
 if TYPE_CHECKING:
     from refault.explore import Cell, Program
 
-PAGE_LOCK_UNFAIRNESS = 5
-"""How many times a waiter may be too late before it asks to be handed the lock."""
-
 
 class Behavior(Enum):
     """What a waiter wants: the lock; to see it free; or that too, without a reference."""
@@ -71,7 +68,8 @@ class WaitPageKey(NamedTuple):
     page: int
 
 
-def _trylock(owner: str | None, task: str) -> tuple[str | None, bool]:
+def trylock(owner: str | None, task: str) -> tuple[str | None, bool]:
+    """Take the bit if it is free: an operation on the lock's cell."""
     return (task, True) if owner is None else (owner, False)
 
 
@@ -101,7 +99,7 @@ def _name(pfn: int) -> str:
 @kernel_function("include/linux/pagemap.h", label=lambda pfn: "folio_trylock")
 def folio_trylock(pfn: int) -> bool:
     """Take the lock bit if it is free."""
-    taken = frame(pfn).lock.update(_trylock, current_task())
+    taken = frame(pfn).lock.update(trylock, current_task())
     if taken:
         lock_acquire(_name(pfn))
     return taken
@@ -113,7 +111,7 @@ def folio_lock(pfn: int) -> None:
     might_sleep("folio_lock()")
     if current_kernel().folio_waits is None:
         frame(pfn).lock.update(_lock, current_task())
-    elif not frame(pfn).lock.update(_trylock, current_task()):
+    elif not frame(pfn).lock.update(trylock, current_task()):
         folio_wait_bit_common(pfn, TASK_UNINTERRUPTIBLE, Behavior.EXCLUSIVE)
     lock_acquire(_name(pfn))
 
@@ -122,7 +120,7 @@ def folio_lock(pfn: int) -> None:
 def folio_lock_killable(pfn: int) -> int:
     """Take the lock bit; -EINTR where SIGKILL ends the wait for it."""
     might_sleep("folio_lock_killable()")
-    if not frame(pfn).lock.update(_trylock, current_task()):
+    if not frame(pfn).lock.update(trylock, current_task()):
         err = folio_wait_bit_common(pfn, TASK_KILLABLE, Behavior.EXCLUSIVE)
         if err:
             return err
@@ -171,12 +169,18 @@ def migration_entry_wait_on_locked(pfn: int) -> None:
 
 
 @kernel_function("mm/filemap.c", quiet=True)
+def page_lock_unfairness() -> int:
+    """How many times a waiter may find the lock gone before it asks to be handed it: a sysctl."""
+    return 5
+
+
+@kernel_function("mm/filemap.c", quiet=True)
 def folio_wait_bit_common(pfn: int, state: TaskState, behavior: Behavior) -> int:
     """Sleep until the lock bit is clear, and take it if that is the ``behavior``; or -EINTR."""
     might_sleep("folio_wait_bit_common()")
     if current_kernel().folio_waits is None:
-        return _wait_blocked(pfn, state, behavior)
-    unfairness = PAGE_LOCK_UNFAIRNESS
+        return wait_blocked(pfn, state, behavior)
+    unfairness = page_lock_unfairness()
     dropped = behavior is not Behavior.DROP
     while True:
         restart(unfairness, dropped)
@@ -187,11 +191,12 @@ def folio_wait_bit_common(pfn: int, state: TaskState, behavior: Behavior) -> int
             dropped = True
         if _sleep(entry, state):
             break
-    finish_wait(_table().queue, entry)
+    finish_wait(wait_table().queue, entry)
     return folio_wait_result(pfn, behavior)
 
 
-def _wait_blocked(pfn: int, state: TaskState, behavior: Behavior) -> int:
+def wait_blocked(pfn: int, state: TaskState, behavior: Behavior) -> int:
+    """Wait for a folio without a queue: blocked until its lock is free."""
     lock = frame(pfn).lock
     if behavior is Behavior.DROP:
         folio_put(pfn)
@@ -199,17 +204,19 @@ def _wait_blocked(pfn: int, state: TaskState, behavior: Behavior) -> int:
         restart()
         if not wait_or_signal(lock, unlocked, state=state, leave=_stay):
             return -EINTR
-        if behavior is not Behavior.EXCLUSIVE or lock.update(_trylock, current_task()):
+        if behavior is not Behavior.EXCLUSIVE or lock.update(trylock, current_task()):
             return 0
 
 
-def _table() -> FolioWaitTable:
+def wait_table() -> FolioWaitTable:
+    """Return the queues of a story that has them."""
     table = current_kernel().folio_waits
     assert table is not None
     return table
 
 
-def _set_waiters(pages: tuple[int, ...], pfn: int) -> tuple[tuple[int, ...], None]:
+def set_waiters(pages: tuple[int, ...], pfn: int) -> tuple[tuple[int, ...], None]:
+    """Set a page's PG_waiters bit: an operation on the table's cell."""
     return tuple(sorted({*pages, pfn})), None
 
 
@@ -219,7 +226,7 @@ def _clear_waiters(pages: tuple[int, ...], pfn: int) -> tuple[tuple[int, ...], N
 
 def _enqueue(pfn: int, behavior: Behavior, *, handoff: bool) -> WaitQueueEntry:
     """Look once more, with PG_waiters set, and queue under the queue's lock if it is in vain."""
-    table, me, lock = _table(), current(), frame(pfn).lock
+    table, me, lock = wait_table(), current(), frame(pfn).lock
     wants = behavior is Behavior.EXCLUSIVE
     until = Until(lock, unlocked)
     entry = WaitQueueEntry(
@@ -227,8 +234,8 @@ def _enqueue(pfn: int, behavior: Behavior, *, handoff: bool) -> WaitQueueEntry:
     )
     me.wait_flags.write(WqFlag.NONE)
     spin_lock(table.queue.lock)
-    table.waiters.update(_set_waiters, pfn)
-    if lock.update(_trylock, me.name) if wants else lock.peek(unlocked):
+    table.waiters.update(set_waiters, pfn)
+    if lock.update(trylock, me.name) if wants else lock.peek(unlocked):
         me.wait_flags.write(WqFlag.WOKEN | WqFlag.DONE)
     else:
         __add_wait_queue_entry_tail(table.queue, entry)
@@ -251,7 +258,7 @@ def _sleep(entry: WaitQueueEntry, state: TaskState) -> bool:
             continue
         if not entry.exclusive or flags & WqFlag.DONE:
             return True
-        if not frame(entry.page).lock.update(_trylock, me.name):
+        if not frame(entry.page).lock.update(trylock, me.name):
             return False
         me.wait_flags.write(flags | WqFlag.DONE)
         return True
@@ -283,7 +290,7 @@ def wake_page_function(
     task, flags = current_kernel().task(entry.task), WqFlag.WOKEN
     if entry.exclusive:
         if entry.handoff:
-            if not frame(key.page).lock.update(_trylock, entry.task):
+            if not frame(key.page).lock.update(trylock, entry.task):
                 return -1
             flags |= WqFlag.DONE
         elif not frame(key.page).lock.peek(unlocked):
@@ -297,7 +304,7 @@ def wake_page_function(
 @kernel_function("mm/filemap.c", quiet=True)
 def folio_wake_bit(pfn: int) -> None:
     """Wake all waiters for this page but those who want the lock, and the first of those."""
-    table = _table()
+    table = wait_table()
     spin_lock(table.queue.lock)
     match = any(entry.page == pfn for entry in table.queue.head.read())
     __wake_up_locked_key(table.queue, TASK_NORMAL, WaitPageKey(pfn))
