@@ -17,6 +17,7 @@ from refault.scenarios.claims import Case, Claim, all_claims, find_claims, judge
 from refault.scenarios.survey import Survey
 
 SETTLED = {
+    "4": "confirmed",
     "50": "confirmed",
     "51": "confirmed",
     "52": "refuted",
@@ -25,6 +26,7 @@ SETTLED = {
     "55": "confirmed",
     "56": "confirmed",
     "57": "confirmed",
+    "Q9": "depends",
     "Q12": "refuted",
 }
 

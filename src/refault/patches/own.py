@@ -7,6 +7,7 @@ from refault.patches import (
     folio_lock,
     reuse,
     selftest,
+    signals,
     uffd_events,
     uffd_fault,
     uffd_ioctl,
@@ -28,6 +29,7 @@ MODULES = (
     selftest,
     vma_lock,
     folio_lock,
+    signals,
 )
 
 

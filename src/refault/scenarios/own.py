@@ -10,6 +10,8 @@ from refault.scenarios import (
     folio_lock,
     litmus_uffd_wp,
     uffd_events,
+    signals_restart,
+    signals_sleep,
     uffd_ioctl,
     uffd_move,
     uffd_read,
@@ -41,4 +43,6 @@ def refault_scenarios() -> list[ModuleType]:
         uffd_sleep,
         uffd_events,
         folio_lock,
+        signals_sleep,
+        signals_restart,
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from refault.linux.include.linux.sched import TASK_STOPPED
 from refault.linux.include.linux.sched.signal import ThreadSignals
+from refault.linux.include.uapi.signal import sigset
 from refault.linux.kernel.locking.rwsem import RwsemState
 from refault.linux.kernel.sched.wait import WaitQueueEntry, WaitQueueHead
 
@@ -115,7 +116,7 @@ def pending_signals(kernel: Kernel, view: View, name: str) -> str:
     if task.signals is None or task.process is None:
         return ""
     signals = view[task.signals]
-    waiting = [*signals.pending, *view[task.process.shared].pending]
+    waiting = sigset((*signals.pending, *view[task.process.shared].pending))
     if not waiting:
         return ""
     blocked = all(sig in signals.blocked for sig in waiting)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from refault.plugins import hookimpl
 
-from . import userfaultfd_wake
+from . import signals, userfaultfd_wake
 from .claim import Claim
 
-MODULES = (userfaultfd_wake,)
+MODULES = (userfaultfd_wake, signals)
 
 
 @hookimpl
