@@ -11,8 +11,10 @@ from refault.linux.fs.userfaultfd.api import ApiResult, userfaultfd_api
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.fs.userfaultfd.ioctl import (
     Request,
+    userfaultfd_continue,
     userfaultfd_copy,
     userfaultfd_move,
+    userfaultfd_poison,
     userfaultfd_wake,
     userfaultfd_writeprotect,
     userfaultfd_zeropage,
@@ -23,8 +25,10 @@ from refault.linux.fs.userfaultfd.register import userfaultfd_register, userfaul
 from refault.linux.fs.userfaultfd.release import userfaultfd_release
 from refault.linux.include.uapi.userfaultfd import (
     PAGE_SIZE,
+    ContinueMode,
     CopyMode,
     MoveMode,
+    PoisonMode,
     RegisterMode,
     UffdFeature,
     UffdMsg,
@@ -136,6 +140,30 @@ class UserFaultFd:
     ) -> int:
         """``UFFDIO_ZEROPAGE``: returns the bytes filled, or -errno."""
         return userfaultfd_zeropage(self.ctx, _range(page, pages, struct), mode)
+
+    @system_call
+    def resume(
+        self,
+        page: Page,
+        mode: ContinueMode = ContinueMode.NONE,
+        *,
+        pages: int = 1,
+        struct: UserStruct = WRITABLE,
+    ) -> int:
+        """``UFFDIO_CONTINUE``: returns the bytes mapped, or -errno."""
+        return userfaultfd_continue(self.ctx, _range(page, pages, struct), mode)
+
+    @system_call
+    def poison(
+        self,
+        page: Page,
+        mode: PoisonMode = PoisonMode.NONE,
+        *,
+        pages: int = 1,
+        struct: UserStruct = WRITABLE,
+    ) -> int:
+        """``UFFDIO_POISON``: returns the bytes poisoned, or -errno."""
+        return userfaultfd_poison(self.ctx, _range(page, pages, struct), mode)
 
     @system_call
     def move(

@@ -12,12 +12,16 @@ from __future__ import annotations
 from enum import IntFlag
 
 from refault.explore import note
+from refault.linux.fs.userfaultfd.fault import userfaultfd_wp_use_markers
 from refault.linux.include.linux.mm_types import Vm, VmArea
 from refault.linux.include.linux.page import PageAnonExclusive, frame, live
 from refault.linux.include.linux.pgtable import (
+    NONE,
     ZERO_PFN,
     Pte,
     PteKind,
+    PteMarker,
+    make_pte_marker,
     ptep_get,
     ptep_modify_prot_commit,
     ptep_modify_prot_start,
@@ -78,9 +82,20 @@ def change_pte_range(vma: VmArea, address: int, vm_flags: Vm, cp_flags: MmCp) ->
             ptep_modify_prot_start(ptep)
             note("PTE is clear")
             ptep_modify_prot_commit(ptep, _new_protection(vm_flags, old, cp_flags))
-    elif not old.none:
+    elif old.none:
+        if cp_flags & MmCp.UFFD_WP and userfaultfd_wp_use_markers(vma):
+            set_pte_at(ptep, make_pte_marker(PteMarker.UFFD_WP))
+    elif old.kind is PteKind.MARKER:
+        _change_marker(vma, address, old, cp_flags)
+    else:
         _change_entry(vma, address, old, cp_flags)
     pte_unmap_unlock(mm)
+
+
+def _change_marker(vma: VmArea, address: int, old: Pte, cp_flags: MmCp) -> None:
+    """Drop a marker of write-protection that is over; those that make accesses fail stay."""
+    if cp_flags & MmCp.UFFD_WP_RESOLVE and old.marker is PteMarker.UFFD_WP:
+        set_pte_at(vma.vm_mm.pte(address), NONE)
 
 
 def _change_entry(vma: VmArea, address: int, old: Pte, cp_flags: MmCp) -> None:

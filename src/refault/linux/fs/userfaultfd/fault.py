@@ -9,8 +9,6 @@ The order is what all arguments about lost wake-ups rest on:
 
 Step 2 is only a hint in one direction: "resolved" is to be trusted, "not resolved" is not, for a
 PTE that is being changed under its lock may show none for a moment.
-
-Left out are hugetlb mappings.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from refault.linux.fs.userfaultfd.ctx import (
     userfaultfd_ctx_put,
 )
 from refault.linux.fs.userfaultfd.wake import userfaultfd_wake_function
-from refault.linux.include.linux.mm_types import FaultFlag, Pmd, Vm, VmFault, VmFaultInfo
+from refault.linux.include.linux.mm_types import FaultFlag, Pmd, Vm, VmArea, VmFault, VmFaultInfo
 from refault.linux.include.linux.pgtable import Pte, pte_write, ptep_get
 from refault.linux.include.linux.sched import (
     TASK_INTERRUPTIBLE,
@@ -37,6 +35,7 @@ from refault.linux.include.linux.sched import (
 )
 from refault.linux.include.linux.sched.signal import ThreadSignals
 from refault.linux.include.uapi.userfaultfd import PagefaultFlag, UffdMsg
+from refault.linux.kernel.locking.rwsem import down_read, up_read
 from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
 from refault.linux.kernel.sched.core import (
     __set_current_state,
@@ -49,11 +48,29 @@ from refault.linux.kernel.sched.wait import (
     __remove_wait_queue,
     wake_up_poll,
 )
+from refault.linux.mm.hugetlb_lock import hugetlb_lock_of
 from refault.linux.mm.mmap_lock import release_fault_lock
 from refault.linux.modelled import current, kernel_function
 
 if TYPE_CHECKING:
     from refault.linux.task import Task
+
+
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def userfaultfd_wp_async(vma: VmArea) -> bool:
+    """Tell whether a write unprotects its page without asking (``UFFD_FEATURE_WP_ASYNC``)."""
+    ctx = vma.ctx
+    return ctx is not None and bool(ctx.features.read() & UffdFeature.WP_ASYNC)
+
+
+@kernel_function("include/linux/userfaultfd_k.h", quiet=True)
+def userfaultfd_wp_use_markers(vma: VmArea) -> bool:
+    """Tell whether a hole is write-protected by a marker: of a file, or if that was asked for."""
+    if not vma.vm_flags.read() & Vm.UFFD_WP:
+        return False
+    ctx = vma.ctx
+    unpopulated = ctx is not None and ctx.features.read() & UffdFeature.WP_UNPOPULATED
+    return vma.vm_file is not None or bool(unpopulated)
 
 
 def _message(vmf: VmFaultInfo, reason: Vm) -> UffdMsg:
@@ -109,6 +126,12 @@ def exiting_or_dumping(task: Task) -> bool:
     return task.signals is not None and task.signals.peek(_exiting_or_dumping)
 
 
+@kernel_function("fs/userfaultfd.c")
+def userfaultfd_huge_must_wait(ctx: UserfaultfdCtx, vmf: VmFaultInfo, reason: Vm) -> bool:
+    """The same of a hugetlb page; the lock of the mapping keeps its page table."""
+    return pte_must_wait(ptep_get(ctx.mm.pte(vmf.address)), reason)
+
+
 @kernel_function("fs/userfaultfd.c", quiet=True)
 def userfault_refused(vmf: VmFaultInfo, ctx: UserfaultfdCtx | None) -> VmFault | None:
     """Return what the fault ends with where nobody is to be asked, else None.
@@ -146,12 +169,19 @@ def handle_userfault(vmf: VmFaultInfo, reason: Vm) -> VmFault:
     if refused is not None or ctx is None:
         return refused or VmFault.SIGBUS
     userfaultfd_ctx_get(ctx)
+    huge = bool(vmf.vm_flags & Vm.HUGETLB)
+    if huge:
+        down_read(hugetlb_lock_of(vmf.vma))
     uwq = WaitQueueEntry(current_task(), userfaultfd_wake_function, msg=_message(vmf, reason))
     spin_lock(ctx.fault_pending_wqh.lock)
     __add_wait_queue(ctx.fault_pending_wqh, uwq)
     set_current_state(blocking_state(vmf.flags))
     spin_unlock(ctx.fault_pending_wqh.lock)
-    must_wait = userfaultfd_must_wait(ctx, vmf, reason)
+    if huge:
+        must_wait = userfaultfd_huge_must_wait(ctx, vmf, reason)
+        up_read(hugetlb_lock_of(vmf.vma))
+    else:
+        must_wait = userfaultfd_must_wait(ctx, vmf, reason)
     release_fault_lock(vmf)
     ret = sleep_on_uwq(ctx, vmf, must_wait)
     __set_current_state(TASK_RUNNING)

@@ -20,15 +20,22 @@ from refault.linux.fs.userfaultfd.wake import wake_userfault
 from refault.linux.include.uapi.errno import EAGAIN, EFAULT, EINVAL, errno_name
 from refault.linux.include.uapi.userfaultfd import (
     PAGE_SIZE,
+    ContinueMode,
     CopyMode,
     MoveMode,
+    PoisonMode,
     UffdRange,
     UserStruct,
     WriteprotectMode,
     ZeropageMode,
 )
 from refault.linux.mm.userfaultfd.copy import Source
-from refault.linux.mm.userfaultfd.mfill import mfill_atomic_copy, mfill_atomic_zeropage
+from refault.linux.mm.userfaultfd.mfill import (
+    mfill_atomic_continue,
+    mfill_atomic_copy,
+    mfill_atomic_poison,
+    mfill_atomic_zeropage,
+)
 from refault.linux.mm.userfaultfd.move import Move, move_pages
 from refault.linux.mm.userfaultfd.wp import mwriteprotect_range
 from refault.linux.modelled import kernel_function
@@ -140,6 +147,34 @@ def userfaultfd_zeropage(
         bool(mode & ZeropageMode.DONTWAKE),
         lambda: 0,
         lambda: mfill_atomic_zeropage(ctx, ask.dst, ask.length),
+    )
+
+
+@kernel_function("fs/userfaultfd.c", label="UFFDIO_CONTINUE")
+def userfaultfd_continue(
+    ctx: UserfaultfdCtx, ask: Request, mode: ContinueMode = ContinueMode.NONE
+) -> int:
+    """Map what the file has; returns the bytes mapped, or -errno."""
+    return _fill(
+        ctx,
+        ask,
+        bool(mode & ContinueMode.DONTWAKE),
+        lambda: 0,
+        lambda: mfill_atomic_continue(ctx, ask.dst, ask.length, mode),
+    )
+
+
+@kernel_function("fs/userfaultfd.c", label="UFFDIO_POISON")
+def userfaultfd_poison(
+    ctx: UserfaultfdCtx, ask: Request, mode: PoisonMode = PoisonMode.NONE
+) -> int:
+    """Let accesses fail; returns the bytes poisoned, or -errno."""
+    return _fill(
+        ctx,
+        ask,
+        bool(mode & PoisonMode.DONTWAKE),
+        lambda: 0,
+        lambda: mfill_atomic_poison(ctx, ask.dst, ask.length),
     )
 
 

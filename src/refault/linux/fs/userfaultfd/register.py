@@ -8,8 +8,9 @@ from refault.linux.fs.userfaultfd.ioctl import Request, is_initialized, validate
 from refault.linux.fs.userfaultfd.wake import wake_userfault
 from refault.linux.include.linux.mm_types import Vm, VmArea
 from refault.linux.include.uapi.errno import EBUSY, EFAULT, EINVAL, EPERM, errno_name
-from refault.linux.include.uapi.userfaultfd import RegisterMode, UffdRange, UserStruct
+from refault.linux.include.uapi.userfaultfd import RegisterMode, UffdFeature, UffdRange, UserStruct
 from refault.linux.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
+from refault.linux.mm.userfaultfd.kind import can_userfault
 from refault.linux.mm.userfaultfd.lock import vma_bounds, vmas_in
 from refault.linux.mm.userfaultfd.register import userfaultfd_clear_vma, userfaultfd_register_range
 from refault.linux.modelled import kernel_function
@@ -27,9 +28,12 @@ def register_flags(mode: RegisterMode) -> Vm:
 
 
 @kernel_function("include/linux/userfaultfd_k.h", quiet=True)
-def vma_can_userfault(vma: VmArea, modes: Vm) -> bool:
-    """Tell whether this kind of memory can be registered so; anonymous has no minor faults."""
-    return not modes & Vm.UFFD_MINOR
+def vma_can_userfault(vma: VmArea, modes: Vm, asynchronous: bool) -> bool:
+    """Tell whether this kind of memory can be registered so.
+
+    Any can be for asynchronous write-protection alone.
+    """
+    return (asynchronous and modes == Vm.UFFD_WP) or can_userfault(vma, modes)
 
 
 def _register_label(ctx: UserfaultfdCtx, ask: Request, mode: RegisterMode) -> str:
@@ -67,8 +71,9 @@ def _may_register(ctx: UserfaultfdCtx, modes: Vm, range_: UffdRange) -> int:
     vmas = vmas_in(ctx.mm, range_.start, range_.end)
     if not vmas:
         return -EINVAL
+    asynchronous = bool(ctx.features.read() & UffdFeature.WP_ASYNC)
     for vma in vmas:
-        if not vma_can_userfault(vma, modes):
+        if not vma_can_userfault(vma, modes, asynchronous):
             return -EINVAL
         if not vma.vm_flags.read() & Vm.MAYWRITE:
             return -EPERM

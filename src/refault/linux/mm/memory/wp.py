@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from refault.explore import atomic, note
 from refault.linux.asm.tlb import flush_tlb_page, mm_tlb_flush_pending
-from refault.linux.fs.userfaultfd.fault import handle_userfault
+from refault.linux.fs.userfaultfd.fault import handle_userfault, userfaultfd_wp_async
 from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault
 from refault.linux.include.linux.mm_types import VmFaultInfo
 from refault.linux.include.linux.page import (
@@ -51,8 +51,13 @@ def do_wp_page(vmf: VmFaultInfo) -> VmFault:
     unshare, pte = bool(vmf.flags & FaultFlag.UNSHARE), vmf.orig_pte
     if not unshare and vmf.vm_flags & Vm.UFFD_WP:
         if pte.uffd_wp:
-            pte_unmap_unlock(vmf.mm)
-            return handle_userfault(vmf, Vm.UFFD_WP)
+            if not userfaultfd_wp_async(vmf.vma):
+                pte_unmap_unlock(vmf.mm)
+                return handle_userfault(vmf, Vm.UFFD_WP)
+            pte = pte._replace(uffd_wp=False)
+            set_pte_at(vmf.mm.pte(vmf.address), pte)
+            note("unprotected")
+            vmf = vmf._replace(orig_pte=pte)
         wp_flush_pending(vmf)
     if vmf.vm_flags & Vm.SHARED:
         return wp_page_shared(vmf)

@@ -7,55 +7,31 @@ page after page under one lock, and what was filled before an error stays.
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import NamedTuple
-
-from refault.explore import atomic, note
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.include.linux.mm_types import Vm, VmArea
-from refault.linux.include.linux.page import (
-    alloc_page,
-    folio_add_new_anon_rmap,
-    folio_put,
-    frame,
-)
-from refault.linux.include.linux.pgtable import ZERO_PFN, mk_pte, ptep_get, set_pte_at
-from refault.linux.include.uapi.errno import EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT
-from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, CopyMode
+from refault.linux.include.linux.page import folio_put, frame
+from refault.linux.include.uapi.errno import EAGAIN, EFAULT, EINVAL, ENOENT
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, ContinueMode, CopyMode
 from refault.linux.kernel.locking.rwsem import down_read, up_read
-from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
-from refault.linux.mm.swap import folio_add_lru
-from refault.linux.mm.userfaultfd.copy import (
-    COPIED,
-    Source,
-    copy_outside_the_locks,
-    copy_with_faults_disabled,
+from refault.linux.mm.userfaultfd.copy import COPIED, Source, copy_outside_the_locks
+from refault.linux.mm.userfaultfd.hugetlb import mfill_atomic_hugetlb
+from refault.linux.mm.userfaultfd.kind import (
+    is_vm_hugetlb_page,
+    vma_is_anonymous,
+    vma_is_shmem,
 )
 from refault.linux.mm.userfaultfd.lock import uffd_mfill_lock, uffd_mfill_unlock
+from refault.linux.mm.userfaultfd.pte import (
+    mfill_atomic_pte_continue,
+    mfill_atomic_pte_copy,
+    mfill_atomic_pte_poison,
+    mfill_atomic_pte_zeropage,
+    shmem_mfill_atomic_pte,
+)
+from refault.linux.mm.userfaultfd.request import NEEDS_FAULT, Fill, Mfill
 from refault.linux.modelled import kernel_function
 
 __all__ = ["COPIED", "Fill", "Mfill", "mfill_atomic", "mfill_atomic_copy", "mfill_atomic_zeropage"]
-
-
-class Fill(Enum):
-    """``enum mfill_atomic_mode``: what to fill with."""
-
-    COPY = "copy"
-    ZEROPAGE = "zero page"
-
-
-class Mfill(NamedTuple):
-    """What ``mfill_atomic()`` is asked to do; no ``source`` is one that is there."""
-
-    kind: Fill
-    dst: int
-    length: int = PAGE_SIZE
-    source: Source | None = None
-    wp: bool = False
-
-
-NEEDS_FAULT = -1
-"""What a page's filling returns for "drop the locks and copy again", in the kernel -ENOENT."""
 
 
 @kernel_function("mm/userfaultfd.c", quiet=True)
@@ -71,6 +47,18 @@ def mfill_atomic_copy(
 def mfill_atomic_zeropage(ctx: UserfaultfdCtx, dst: int, length: int) -> int:
     """Fill a hole with the zero page."""
     return mfill_atomic(ctx, Mfill(Fill.ZEROPAGE, dst, length))
+
+
+@kernel_function("mm/userfaultfd.c", quiet=True)
+def mfill_atomic_continue(ctx: UserfaultfdCtx, dst: int, length: int, mode: ContinueMode) -> int:
+    """Map what the file has."""
+    return mfill_atomic(ctx, Mfill(Fill.CONTINUE, dst, length, wp=bool(mode & ContinueMode.WP)))
+
+
+@kernel_function("mm/userfaultfd.c", quiet=True)
+def mfill_atomic_poison(ctx: UserfaultfdCtx, dst: int, length: int) -> int:
+    """Make accesses fail as if the memory was broken."""
+    return mfill_atomic(ctx, Mfill(Fill.POISON, dst, length))
 
 
 @kernel_function("mm/userfaultfd.c", quiet=True)
@@ -147,7 +135,13 @@ def mfill_get_vma(ctx: UserfaultfdCtx, ask: Mfill) -> VmArea | int:
 def _validate(ctx: UserfaultfdCtx, vma: VmArea, ask: Mfill) -> int:
     if not may_fill_for(ctx, vma):
         return -ENOENT
-    return -EINVAL if ask.wp and not vma.vm_flags.read() & Vm.UFFD_WP else 0
+    if ask.wp and not vma.vm_flags.read() & Vm.UFFD_WP:
+        return -EINVAL
+    if is_vm_hugetlb_page(vma):
+        return -EINVAL if ask.kind is Fill.ZEROPAGE else 0
+    if not vma_is_anonymous(vma) and not vma_is_shmem(vma):
+        return -EINVAL
+    return -EINVAL if ask.kind is Fill.CONTINUE and not vma_is_shmem(vma) else 0
 
 
 @kernel_function("mm/userfaultfd.c", quiet=True)
@@ -167,55 +161,14 @@ def mfill_put_vma(ctx: UserfaultfdCtx, vma: VmArea) -> None:
 def mfill_atomic_pte(vma: VmArea, ask: Mfill, offset: int, folio: int) -> tuple[int, int]:
     """Fill one page; returns -errno, and a folio that waits for its contents."""
     dst = ask.dst + offset
+    if is_vm_hugetlb_page(vma):
+        return mfill_atomic_hugetlb(vma, ask, dst, folio)
+    if ask.kind is Fill.CONTINUE:
+        return mfill_atomic_pte_continue(vma, dst, ask.wp), 0
+    if ask.kind is Fill.POISON:
+        return mfill_atomic_pte_poison(vma, dst), 0
+    if vma.vm_flags.read() & Vm.SHARED:
+        return shmem_mfill_atomic_pte(vma, ask, dst, folio)
     if ask.kind is Fill.ZEROPAGE:
         return mfill_atomic_pte_zeropage(vma, dst), 0
     return mfill_atomic_pte_copy(vma, ask, dst, folio)
-
-
-@kernel_function("mm/userfaultfd.c", quiet=True)
-def mfill_atomic_pte_copy(vma: VmArea, ask: Mfill, dst: int, folio: int) -> tuple[int, int]:
-    """Copy the source into a new page and map that; ``folio`` is one that is copied already."""
-    pfn = folio or alloc_page()
-    if not folio:
-        data = copy_with_faults_disabled(ask.source, dst - ask.dst)
-        if data is None:
-            return NEEDS_FAULT, pfn
-        frame(pfn).data.write(data)
-    err = mfill_atomic_install_pte(vma, dst, vma.vm_flags.read(), pfn, ask.wp)
-    if err:
-        folio_put(pfn)
-    return err, 0
-
-
-@kernel_function("mm/userfaultfd.c")
-def mfill_atomic_install_pte(vma: VmArea, dst: int, vm_flags: Vm, pfn: int, wp: bool) -> int:
-    """Map a new page in a hole, or where there is but a marker."""
-    mm, ptep = vma.vm_mm, vma.vm_mm.pte(dst)
-    if not pte_offset_map_lock(mm):
-        return -EAGAIN
-    if not ptep_get(ptep).none_mostly:
-        pte_unmap_unlock(mm)
-        return -EEXIST
-    pte = mk_pte(pfn, write=bool(vm_flags & Vm.WRITE), dirty=True, uffd_wp=wp)
-    with atomic():
-        folio_add_new_anon_rmap(pfn)
-        folio_add_lru(pfn)
-        set_pte_at(ptep, pte)
-    if wp:
-        note("write-protected")
-    pte_unmap_unlock(mm)
-    return 0
-
-
-@kernel_function("mm/userfaultfd.c")
-def mfill_atomic_pte_zeropage(vma: VmArea, dst: int) -> int:
-    """Map the zero page in a hole, read-only."""
-    mm, ptep = vma.vm_mm, vma.vm_mm.pte(dst)
-    if not pte_offset_map_lock(mm):
-        return -EAGAIN
-    if not ptep_get(ptep).none:
-        pte_unmap_unlock(mm)
-        return -EEXIST
-    set_pte_at(ptep, mk_pte(ZERO_PFN))
-    pte_unmap_unlock(mm)
-    return 0
