@@ -32,6 +32,7 @@ PIECES = {
     "lock_src_folio",
     "may_fill_for",
     "mfill_get_vma",
+    "mfill_may_replace",
     "mfill_put_vma",
     "mfill_retry_state_same",
     "mfill_retry_state_save",

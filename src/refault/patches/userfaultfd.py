@@ -7,7 +7,7 @@ from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.fs.userfaultfd.fault import pte_must_wait
 from refault.linux.fs.userfaultfd.wake import wake_userfault
 from refault.linux.include.linux.mm_types import Vm, VmFaultInfo
-from refault.linux.include.linux.pgtable import Pte, ptep_get
+from refault.linux.include.linux.pgtable import Pte, PteMarker, pte_write, ptep_get
 from refault.linux.include.uapi.errno import EEXIST
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, UffdRange
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
@@ -32,8 +32,37 @@ must_wait_ptl = Patch(
 )
 
 
+UFFD_MARKER = PteMarker.UFFD_WP | PteMarker.POISONED
+"""The markers of ``pte_is_uffd_marker()``."""
+
+
+def _is_hole(pte: Pte) -> bool:
+    """What is a hole to userfaultfd: nothing, or a marker of its own."""
+    return pte.none or bool(pte.marker & UFFD_MARKER)
+
+
+def _must_wait_marker(pte: Pte, reason: Vm) -> bool:
+    if _is_hole(pte):
+        note(f"{pte}: must wait")
+        return True
+    wait = bool(reason & Vm.UFFD_WP) and not pte_write(pte)
+    note(f"{pte.kind.value}{', not writable: must' if wait else ': no need to'} wait")
+    return wait
+
+
+must_wait_marker = Patch(
+    name="must_wait_marker",
+    title="mm: correctly handle UFFD PTE markers",
+    kind="later fix",
+    commit="c093cf451094",
+    since="6.19",
+    source="Lorenzo Stoakes, 2025; markers of guard pages are no holes to userfaultfd",
+    replaces={"pte_must_wait": _must_wait_marker, "mfill_may_replace": _is_hole},
+)
+
+
 def _must_wait_present(pte: Pte, reason: Vm) -> bool:
-    if pte.none_mostly:
+    if _is_hole(pte):
         note("pte_none: must wait")
         return True
     if not pte.present:
@@ -52,6 +81,28 @@ must_wait_pte_present = Patch(
     since="7.2",
     source="Kiryl Shutsemau, 2026",
     replaces={"pte_must_wait": _must_wait_present},
+    over=("must_wait_marker",),
+)
+
+
+def _must_wait_on_no_poison(pte: Pte, reason: Vm) -> bool:
+    if pte.marker & (PteMarker.POISONED | PteMarker.GUARD):
+        note(f"{pte}: no need to wait")
+        return False
+    if pte.none_mostly:
+        note("pte_none: must wait")
+        return True
+    wait = bool(reason & Vm.UFFD_WP) and not pte_write(pte)
+    note(f"{pte.kind.value}{', not writable: must' if wait else ': no need to'} wait")
+    return wait
+
+
+must_wait_poison = Patch(
+    name="must_wait_poison",
+    title="userfaultfd: an access that can only fail has nothing to wait for",
+    kind="proposal",
+    source="follows from the stories of UFFDIO_POISON in the catalogue",
+    replaces={"pte_must_wait": _must_wait_on_no_poison},
 )
 
 

@@ -13,6 +13,7 @@ from refault.scenarios import (
     signals_sleep,
     uffd_events,
     uffd_ioctl,
+    uffd_modes,
     uffd_move,
     uffd_read,
     uffd_sleep,
@@ -45,4 +46,5 @@ def refault_scenarios() -> list[ModuleType]:
         folio_lock,
         signals_sleep,
         signals_restart,
+        uffd_modes,
     ]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from refault.linux.include.linux.mm_types import MmStruct, Vm
-from refault.linux.include.linux.pgtable import Pte
+from refault.linux.include.linux.pgtable import Pte, PteMarker
 from refault.linux.include.uapi.userfaultfd import PagefaultFlag, UffdMsg
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ def gone_on(view: View, waiter: Waiter) -> str:
 
 def resolved(pte: Pte, flags: PagefaultFlag) -> bool:
     """Tell whether an access that faulted for this reason gets further with this PTE."""
-    if flags & PagefaultFlag.WP:
-        return not pte.none_mostly and not pte.uffd_wp
-    return not pte.none_mostly
+    if pte.none or pte.marker is PteMarker.UFFD_WP:
+        return False
+    return not flags & PagefaultFlag.WP or not pte.uffd_wp
 
 
 def _registered(view: View, mm: MmStruct, waiter: Waiter) -> bool:

@@ -21,7 +21,7 @@ from refault.linux.mm.hugetlb_lock import (
     hugetlb_fault_mutex_unlock,
     hugetlb_lock_of,
 )
-from refault.linux.mm.userfaultfd.pte import bring_folio, write_into_hole
+from refault.linux.mm.userfaultfd.pte import bring_folio, mfill_may_replace, write_into_hole
 from refault.linux.mm.userfaultfd.request import Fill, Mfill
 from refault.linux.modelled import NotModelled, kernel_function
 
@@ -44,7 +44,7 @@ def _fill_hugetlb(vma: VmArea, ask: Mfill, dst: int, folio: int) -> tuple[int, i
     if ask.kind is Fill.CONTINUE:
         raise NotModelled("UFFDIO_CONTINUE on hugetlb memory", "its shared mappings are left out")
     mm, ptep = vma.vm_mm, vma.vm_mm.pte(dst)
-    if not ptep_get(ptep).none_mostly:
+    if not mfill_may_replace(ptep_get(ptep)):
         if folio:
             folio_put(folio)
         return -EEXIST, 0

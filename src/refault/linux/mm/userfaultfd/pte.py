@@ -104,6 +104,12 @@ def mfill_atomic_pte_continue(vma: VmArea, dst: int, wp: bool) -> int:
     return err
 
 
+@kernel_function("mm/userfaultfd.c", quiet=True)
+def mfill_may_replace(pte: Pte) -> bool:
+    """Tell whether a page may be put here: in a hole, or in the place of a marker."""
+    return pte.none_mostly
+
+
 @kernel_function("mm/userfaultfd.c")
 def mfill_atomic_install_pte(vma: VmArea, dst: int, pfn: int, wp: bool) -> int:
     """Map a page in a hole, or where there is but a marker; 0 or -errno.
@@ -114,7 +120,7 @@ def mfill_atomic_install_pte(vma: VmArea, dst: int, pfn: int, wp: bool) -> int:
     in_cache = folio_of(pfn).mapping is not None
     if not pte_offset_map_lock(mm):
         return -EAGAIN
-    err = beyond_the_end(vma, dst) or (0 if ptep_get(ptep).none_mostly else -EEXIST)
+    err = beyond_the_end(vma, dst) or (0 if mfill_may_replace(ptep_get(ptep)) else -EEXIST)
     if err:
         pte_unmap_unlock(mm)
         return err
