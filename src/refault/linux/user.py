@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from refault.explore import UserError
-from refault.linux.arch.x86.mm import fault as cpu
+from refault.linux.arch import mmu as cpu
 from refault.linux.fs.userfaultfd.fault import userfaultfd_must_wait
 from refault.linux.include.linux.mm_types import FaultFlag, MmStruct, Vm, VmArea, VmFaultInfo
 from refault.linux.include.linux.page import Folio

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from refault.explore import note
-from refault.linux.arch.x86.mm.fault import copy_from_user, copy_from_user_nofault
+from refault.linux.arch.mmu import copy_from_user, copy_from_user_nofault
 from refault.linux.modelled import kernel_function
 
 if TYPE_CHECKING:

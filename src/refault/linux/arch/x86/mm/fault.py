@@ -1,123 +1,115 @@
-"""User accesses to memory, and the page faults that they raise (``arch/x86/mm/fault.c``).
+"""The #PF handler (``arch/x86/mm/fault.c``).
 
-An access walks the page table in hardware, without any lock, and either takes place or faults;
-after a fault the same instruction runs again. The handler tries the lock of the VMA first; when
-that is contended, or the fault has to be retried, it goes on under mmap_lock.
+The processor's error code says what was wrong. Most of what this handler refuses before it takes a
+lock are bugs: a fetch by the kernel from user memory, reserved bits in a page table, an access of
+the kernel outside of ``stac`` and ``clac``. The instructions between these two are taken to be
+those with an entry in the exception table.
+
+Addresses of the kernel's half do not occur, so ``do_kern_addr_fault()`` with its spurious faults is
+left out, as are the errata.
 """
 
 from __future__ import annotations
 
-from refault.explore import Violation, note, restart
-from refault.linux.asm.access import hardware_load, hardware_store
-from refault.linux.include.linux.mm_types import FaultFlag, MmStruct, Vm, VmFault
-from refault.linux.kernel.entry.common import irqentry_exit_to_user_mode
-from refault.linux.mm.memory import handle_mm_fault
-from refault.linux.mm.mmap_lock import (
-    lock_vma_under_rcu,
-    mmap_read_lock,
-    mmap_read_unlock,
-    vma_end_read,
-)
+from dataclasses import dataclass
+
+from refault.explore import note
+from refault.linux.arch.effects import die
+from refault.linux.arch.entry import ACCERR, ENTRIES, InFlight, PageFault, Registered, register
+from refault.linux.arch.parameters import BUS_FIRST, Kernel
+from refault.linux.arch.ptrace import Access, End, PtRegs
+from refault.linux.arch.x86.entry.vsyscall.vsyscall_64 import emulate_vsyscall, is_vsyscall_vaddr
+from refault.linux.arch.x86.include.asm.trap_pf import X86PfErrorCode as Pf
+from refault.linux.arch.x86.include.asm.trap_pf import error_code
+from refault.linux.include.linux.mm_types import FaultFlag, MmStruct, Vm, VmArea
+from refault.linux.include.uapi.siginfo import SiCode, SigInfo
 from refault.linux.modelled import kernel_function
 
 
-@kernel_function("arch/x86/mm/fault.c")
-def store(mm: MmStruct, address: int, value: int) -> None:
-    """Store to memory; runs again after each fault."""
-    while True:
-        restart()
-        irqentry_exit_to_user_mode()
-        if hardware_store(mm, address, value):
-            return
-        exc_page_fault(mm, address, FaultFlag.WRITE)
+@kernel_function("arch/x86/mm/fault.c", quiet=True)
+def access_error(code: Pf, vm_flags: Vm) -> bool:
+    """Tell whether the VMA forbids the access, or no handler could ever allow it."""
+    if code & (Pf.PK | Pf.SGX):
+        return True
+    if code & Pf.SHSTK:
+        return not (vm_flags & Vm.SHADOW_STACK and vm_flags & Vm.WRITE)
+    if code & Pf.WRITE:
+        return bool(vm_flags & Vm.SHADOW_STACK) or not vm_flags & Vm.WRITE
+    return bool(code & Pf.PROT) or not vm_flags & (Vm.READ | Vm.WRITE | Vm.EXEC)
 
 
-@kernel_function("arch/x86/mm/fault.c")
-def load(mm: MmStruct, address: int) -> int:
-    """Load from memory; runs again after each fault."""
-    while True:
-        restart()
-        irqentry_exit_to_user_mode()
-        value = hardware_load(mm, address)
-        if value is not None:
-            return value
-        exc_page_fault(mm, address, FaultFlag.NONE)
+@kernel_function("arch/x86/mm/fault.c", quiet=True)
+def kernelmode_fixup_or_oops(regs: PtRegs, address: int, signal: SigInfo | None) -> End:
+    """Look in the exception table; ``signal`` is what user mode would get, and not used."""
+    if regs.extable:
+        return End.FIXUP
+    return die(f"the kernel faults at {address:#x}, where nothing is prepared for it")
 
 
-def copy_from_user_nofault(mm: MmStruct, address: int) -> int | None:
-    """Read user memory with page faults disabled; None where that takes a fault."""
-    return hardware_load(mm, address)
+def allowed(vm_flags: Vm, access: Access) -> bool:
+    """``access_error()`` as a mask."""
+    return not access_error(error_code(access, PtRegs()), vm_flags)
 
 
-def copy_from_user(mm: MmStruct, address: int) -> int | None:
-    """Read user memory in the kernel; None for -EFAULT."""
-    while True:
-        restart()
-        data = copy_from_user_nofault(mm, address)
-        if data is not None:
-            return data
-        note("#PF, read by the kernel")
-        do_user_addr_fault(mm, address, FaultFlag.DEFAULT)
+@dataclass(frozen=True)
+class X86(PageFault):
+    """The entry of x86."""
+
+    def flags(self, access: Access, regs: PtRegs) -> FaultFlag:
+        """A shadow stack is always written, for its PTEs cannot be read-only."""
+        flags = super().flags(access, regs)
+        return flags | FaultFlag.WRITE if access.shadow_stack else flags
+
+    def before(self, f: InFlight) -> End | None:
+        """Refuse what only a bug can be."""
+        code = error_code(f.access, f.regs)
+        if code & (Pf.USER | Pf.INSTR) == Pf.INSTR:
+            return die(f"the kernel executes user memory at {f.access.address:#x}")
+        if code & Pf.RSVD:
+            return die(f"corrupted page table at {f.access.address:#x}")
+        if not f.regs.user and not f.regs.uaccess:
+            return die(f"the kernel uses user memory at {f.access.address:#x} with SMAP on")
+        return None
+
+    def under_vma_lock(self, f: InFlight) -> InFlight | End:
+        """Emulate a vsyscall, whose page has no VMA; else try the lock of the VMA."""
+        if is_vsyscall_vaddr(f.access.address) and emulate_vsyscall(f.mm, f.access, f.regs):
+            return End.RESUME
+        return super().under_vma_lock(f)
+
+    def denied(self, f: InFlight, vma: VmArea) -> End:
+        """Say whether a protection key forbade it."""
+        return self.bad_area(f._replace(code=SiCode.SEGV_PKUERR if f.access.pkey else ACCERR))
+
+    def no_context(self, f: InFlight, signal: SigInfo | None = None) -> End:
+        """Look in the exception table."""
+        return kernelmode_fixup_or_oops(f.regs, f.access.address, signal)
+
+
+do_user_addr_fault = register(
+    X86(
+        arch="x86",
+        file="arch/x86/mm/fault.c",
+        function="do_user_addr_fault",
+        vma_lock=True,
+        order="SCRUE",
+        mask=allowed,
+        disabled_signal=True,
+        kernel=Kernel.KILLED,
+        errors=BUS_FIRST,
+        one_code=False,
+        segv=SiCode.SEGV_MAPERR,
+        mceerr=True,
+        storage="thread.cr2, error_code, trap_nr",
+    )
+)
 
 
 @kernel_function("arch/x86/mm/fault.c", label="#PF", quiet=True)
-def exc_page_fault(mm: MmStruct, address: int, access: FaultFlag) -> None:
+def exc_page_fault(mm: MmStruct, access: Access, regs: PtRegs) -> End:
     """The exception: note it, and handle it."""
-    note("#PF, write" if access & FaultFlag.WRITE else "#PF, read")
-    do_user_addr_fault(mm, address, FaultFlag.DEFAULT | FaultFlag.USER | access)
+    note(f"#PF, {access.kind.value}" + ("" if regs.user else ", in the kernel"))
+    return do_user_addr_fault(mm, access, regs)
 
 
-@kernel_function("arch/x86/mm/fault.c", quiet=True)
-def do_user_addr_fault(mm: MmStruct, address: int, flags: FaultFlag) -> None:
-    """Handle a fault of user mode, under the VMA lock first and then under mmap_lock."""
-    if lock_vma_under_rcu(mm, address):
-        vma = mm.find_vma(address)
-        assert vma is not None
-        access_error(vma.vm_flags.read(), flags)
-        fault = handle_mm_fault(vma, address, flags | FaultFlag.VMA_LOCK)
-        if not fault & (VmFault.RETRY | VmFault.COMPLETED):
-            vma_end_read(vma)
-        if not fault & VmFault.RETRY:
-            mm_fault_error(fault)
-            return
-        if fault & VmFault.MAJOR:
-            flags = fault_tried(flags)
-    while True:
-        restart(flags)
-        mmap_read_lock(mm)
-        vma = mm.find_vma(address)
-        if vma is None:
-            raise Violation("SIGSEGV", f"nothing is mapped at {address:#x}")
-        access_error(vma.vm_flags.read(), flags)
-        fault = handle_mm_fault(vma, address, flags)
-        if fault & VmFault.COMPLETED:
-            return
-        if not fault & VmFault.RETRY:
-            break
-        flags = fault_tried(flags)
-    mmap_read_unlock(mm)
-    mm_fault_error(fault)
-
-
-@kernel_function("arch/x86/mm/fault.c", quiet=True)
-def fault_tried(flags: FaultFlag) -> FaultFlag:
-    """What the next attempt of a fault is allowed, after one that was to be retried."""
-    return flags | FaultFlag.TRIED
-
-
-@kernel_function("arch/x86/mm/fault.c", quiet=True)
-def access_error(vm_flags: Vm, flags: FaultFlag) -> None:
-    """End the run where the VMA does not allow the access: a signal, which is not modelled."""
-    needed = Vm.WRITE if flags & FaultFlag.WRITE else Vm.READ
-    if not vm_flags & needed:
-        raise Violation("SIGSEGV", "the mapping does not allow the access")
-
-
-@kernel_function("arch/x86/mm/fault.c", quiet=True)
-def mm_fault_error(fault: VmFault) -> None:
-    """End the run where a fault failed: a signal, which is not modelled."""
-    for bit, signal in ((VmFault.OOM, "out of memory"), (VmFault.SIGSEGV, "SIGSEGV")):
-        if fault & bit:
-            raise Violation(signal, f"a page fault returned {fault!r}")
-    if fault & VmFault.ERROR:
-        raise Violation("SIGBUS", f"a page fault returned {fault!r}")
+ENTRIES["x86"] = Registered(ENTRIES["x86"].entry, exc_page_fault)

@@ -1,0 +1,1 @@
+"""``arch/xtensa/mm``."""
