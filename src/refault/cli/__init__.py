@@ -12,6 +12,7 @@ from refault import __version__
 from .group import LazyGroup
 
 COMMANDS = {
+    "arches": "Print the page-fault entries of the architectures, and what comes of faults there.",
     "bisect": "Name the patch at which a verdict changes from one version to the next.",
     "check": "Explore every interleaving of scenarios.",
     "claims": "Judge what was claimed in the mail threads, by the scenarios that settle it.",

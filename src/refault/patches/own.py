@@ -5,6 +5,7 @@ from __future__ import annotations
 from refault.patches import (
     kvm,
     folio_lock,
+    generic_page_fault,
     reuse,
     selftest,
     signals,
@@ -30,6 +31,7 @@ MODULES = (
     vma_lock,
     folio_lock,
     signals,
+    generic_page_fault,
 )
 
 

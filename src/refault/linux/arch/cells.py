@@ -12,7 +12,7 @@ is being killed must get out without that, so for it nobody resolves the fault.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from itertools import product
 from typing import Any, NamedTuple
@@ -79,9 +79,10 @@ class Case(NamedTuple):
 class Result(NamedTuple):
     """What came of a case.
 
-    ``end`` is how the entry returned, or why it did not: ``resume``, ``fixup``, or the kind of what
-    was broken. ``effects`` are the signals and calls of the OOM killer on the way, ``calls`` how
-    often ``handle_mm_fault()`` was called, ``held`` the locks that were left behind.
+    ``end`` is how the entry returned, or why it did not: ``resume``, ``signal`` (it resumes without
+    the page, to take the signal that is pending), ``fixup``, or the kind of what was broken.
+    ``effects`` are the signals and calls of the OOM killer on the way, ``calls`` how often
+    ``handle_mm_fault()`` was called, ``held`` the locks that were left behind.
     """
 
     end: str
@@ -107,6 +108,7 @@ class Bench:
         self.case = Case(arch, VmFault.NONE)
         self.calls = 0
         self.effects: list[str] = []
+        self.asked = self.program.cell("asked", False)
         stubs: dict[str, Callable[..., Any]] = {
             "handle_mm_fault": self._handle_mm_fault,
             "find_vma": self._find_vma,
@@ -137,7 +139,7 @@ class Bench:
             end = "deadlock"
         except Endless:
             end = "livelock"
-        held = self._held(solo) if end in ("resume", "fixup", "livelock") else ()
+        held = self._held(solo) if end in ("resume", "signal", "fixup", "livelock") else ()
         return Result(end, tuple(self.effects), self.calls, held)
 
     def _instruction(self) -> str:
@@ -148,12 +150,16 @@ class Bench:
             if self.mm.pte(page.address).read().present:
                 return End.RESUME.value
             end = page_fault(self.mm, Access(page.address, Kind.READ), self.case.mode.regs)
-            if end is End.FIXUP or self.case.mode is Mode.USER or self.effects:
+            if end is End.RESUME and self.case.mode is Mode.USER and not self.effects:
+                there = self.mm.pte(page.address).read().present
+                return end.value if there or self.case.pending is Pending.NONE else "signal"
+            if end is End.FIXUP or self.effects:
                 return end.value
 
     def _handle_mm_fault(self, vma: VmArea, address: int, flags: FaultFlag) -> VmFault:
         self.calls += 1
         fault = self._answer()
+        self.asked.write(True)
         if fault & DROPPED:
             (vma_end_read if flags & FaultFlag.VMA_LOCK else _unlock)(vma)
         if not fault & VmFault.RETRY and (fault & VmFault.COMPLETED or not fault & VmFault.ERROR):
@@ -166,14 +172,12 @@ class Bench:
             return VmFault.RETRY
         if isinstance(event, Missing):
             return VmFault.NONE
-        resolved = self.calls > 1 and self.case.pending is not Pending.KILL
+        resolved = self.asked.read() and self.case.pending is not Pending.KILL
         return VmFault.NONE if event & VmFault.RETRY and resolved else event
 
     def _find_vma(self, mm: MmStruct, address: int) -> VmArea | None:
-        gone = self.case.event is Missing.GONE and self.calls
-        if self.case.event is Missing.NO_VMA or gone:
-            return None
-        return mm.find_vma(address)
+        gone = self.case.event is Missing.GONE and self.asked.read()
+        return None if self.case.event is Missing.NO_VMA or gone else mm.find_vma(address)
 
     def _lock_vma_under_rcu(self, mm: MmStruct, address: int) -> bool:
         if not self.case.vma_lock or self.case.event is Missing.NO_VMA:
@@ -260,11 +264,12 @@ def results(
 
 
 def all_results(
+    arches: Iterable[str] = ARCHITECTURES,
     events: tuple[Event, ...] = REACHABLE,
     patched: Mapping[str, Callable[..., Any]] | None = None,
 ) -> dict[Case, Result]:
-    """Run every case of every architecture."""
+    """Run every case of several architectures."""
     found: dict[Case, Result] = {}
-    for arch in ARCHITECTURES:
+    for arch in arches:
         found |= results(arch, events, patched)
     return found

@@ -1,8 +1,8 @@
-"""The processor's way to user memory: the walk of the page table, and the fault where it ends.
+"""The processor's way to user memory, and into the fault handler where it ends.
 
-What the hardware does by itself is in ``asm/access``. After a fault the instruction runs again, or, in the kernel, goes on at its entry in the
-exception table. ``get_user()`` and its like are such accesses of the kernel: they return -EFAULT
-from there.
+What the hardware does by itself is in ``asm/access``. After a fault the instruction runs again, or,
+in the kernel, goes on at its entry in the exception table. ``get_user()`` and its like are such
+accesses of the kernel: they return -EFAULT from there.
 """
 
 from __future__ import annotations

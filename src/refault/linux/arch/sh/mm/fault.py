@@ -14,7 +14,7 @@ from refault.linux.arch.effects import force_sig_fault, pagefault_out_of_memory
 from refault.linux.arch.entry import MAPERR, InFlight, PageFault, fault_tried, interrupted, register
 from refault.linux.arch.masks import accessible
 from refault.linux.arch.ptrace import Access, End, Kind
-from refault.linux.include.linux.mm_types import FaultFlag, Vm, VmFault
+from refault.linux.include.linux.mm_types import Vm, VmFault
 from refault.linux.include.uapi.siginfo import SiCode
 from refault.linux.include.uapi.signal import SIGBUS
 from refault.linux.mm.mmap_lock import mmap_read_unlock

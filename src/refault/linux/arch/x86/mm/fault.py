@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from refault.explore import note
 from refault.linux.arch.effects import die
 from refault.linux.arch.entry import ACCERR, ENTRIES, InFlight, PageFault, Registered, register
+from refault.linux.arch.masks import ACCESS
 from refault.linux.arch.parameters import BUS_FIRST, Kernel
-from refault.linux.arch.ptrace import Access, End, PtRegs
+from refault.linux.arch.ptrace import USER, Access, End, PtRegs
 from refault.linux.arch.x86.entry.vsyscall.vsyscall_64 import emulate_vsyscall, is_vsyscall_vaddr
 from refault.linux.arch.x86.include.asm.trap_pf import X86PfErrorCode as Pf
 from refault.linux.arch.x86.include.asm.trap_pf import error_code
@@ -26,16 +27,20 @@ from refault.linux.include.uapi.siginfo import SiCode, SigInfo
 from refault.linux.modelled import kernel_function
 
 
-@kernel_function("arch/x86/mm/fault.c", quiet=True)
-def access_error(code: Pf, vm_flags: Vm) -> bool:
-    """Tell whether the VMA forbids the access, or no handler could ever allow it."""
+def _access_error(code: Pf, vm_flags: Vm) -> bool:
     if code & (Pf.PK | Pf.SGX):
         return True
     if code & Pf.SHSTK:
         return not (vm_flags & Vm.SHADOW_STACK and vm_flags & Vm.WRITE)
     if code & Pf.WRITE:
         return bool(vm_flags & Vm.SHADOW_STACK) or not vm_flags & Vm.WRITE
-    return bool(code & Pf.PROT) or not vm_flags & (Vm.READ | Vm.WRITE | Vm.EXEC)
+    return bool(code & Pf.PROT) or not vm_flags & ACCESS
+
+
+@kernel_function("arch/x86/mm/fault.c", quiet=True)
+def access_error(code: Pf, vm_flags: Vm) -> bool:
+    """Tell whether the VMA forbids the access, or no handler could ever allow it."""
+    return _access_error(code, vm_flags)
 
 
 @kernel_function("arch/x86/mm/fault.c", quiet=True)
@@ -48,7 +53,7 @@ def kernelmode_fixup_or_oops(regs: PtRegs, address: int, signal: SigInfo | None)
 
 def allowed(vm_flags: Vm, access: Access) -> bool:
     """``access_error()`` as a mask."""
-    return not access_error(error_code(access, PtRegs()), vm_flags)
+    return not _access_error(error_code(access, USER), vm_flags)
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,12 @@ class X86(PageFault):
         flags = super().flags(access, regs)
         return flags | FaultFlag.WRITE if access.shadow_stack else flags
 
+    def allows(self, f: InFlight, vma: VmArea) -> bool:
+        """Ask ``access_error()``."""
+        return not access_error(error_code(f.access, f.regs), vma.vm_flags.read())
+
     def before(self, f: InFlight) -> End | None:
-        """Refuse what only a bug can be."""
+        """Refuse what only a bug can be, and emulate a vsyscall, whose page has no VMA."""
         code = error_code(f.access, f.regs)
         if code & (Pf.USER | Pf.INSTR) == Pf.INSTR:
             return die(f"the kernel executes user memory at {f.access.address:#x}")
@@ -69,13 +78,9 @@ class X86(PageFault):
             return die(f"corrupted page table at {f.access.address:#x}")
         if not f.regs.user and not f.regs.uaccess:
             return die(f"the kernel uses user memory at {f.access.address:#x} with SMAP on")
-        return None
-
-    def under_vma_lock(self, f: InFlight) -> InFlight | End:
-        """Emulate a vsyscall, whose page has no VMA; else try the lock of the VMA."""
         if is_vsyscall_vaddr(f.access.address) and emulate_vsyscall(f.mm, f.access, f.regs):
             return End.RESUME
-        return super().under_vma_lock(f)
+        return None
 
     def denied(self, f: InFlight, vma: VmArea) -> End:
         """Say whether a protection key forbade it."""

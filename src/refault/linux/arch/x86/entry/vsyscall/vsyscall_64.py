@@ -31,7 +31,7 @@ def emulate_vsyscall(mm: MmStruct, access: Access, regs: PtRegs) -> bool:
     """
     from refault.linux.arch.mmu import put_user  # noqa: PLC0415  # faults within the fault
 
-    if access.kind is not Kind.EXEC:
+    if access.kind is not Kind.EXEC or not regs.user:
         return False
     if put_user(mm, regs.di, 1, UACCESS._replace(vsyscall=True)):
         vsyscall_failed(regs.di)
