@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from refault.patches import (
-    kvm,
     folio_lock,
     generic_page_fault,
+    kvm,
     reuse,
     selftest,
     signals,

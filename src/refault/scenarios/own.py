@@ -6,8 +6,8 @@ from types import ModuleType
 
 from refault.plugins import hookimpl
 from refault.scenarios import (
-    kvm_postcopy,
     folio_lock,
+    kvm_postcopy,
     litmus_uffd_wp,
     signals_restart,
     signals_sleep,
