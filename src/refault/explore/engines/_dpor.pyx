@@ -94,6 +94,11 @@ cdef struct Step:
     int32_t single
 
 
+cdef struct Slice:
+    int32_t first
+    int32_t count
+
+
 cdef bint conflict(Access *a, int na, Access *b, int nb) noexcept nogil:
     """Whether two steps touch one cell, and one of them may change it."""
     cdef int i, j
@@ -127,7 +132,10 @@ cdef class Dpor:
     cdef bint wide                  # some step touches more cells than WIDEST
     cdef int32_t *clocks
     cdef uint64_t *asleep           # per depth: the tasks that need not be run from there
-    cdef int32_t *dreams            # per depth and task asleep: what it touches, as in ``dream``
+    cdef Slice *dreams              # per depth and task asleep: what it touches, in ``dreamt``
+    cdef Access *dreamt             # as long as it sleeps nobody changes these, so it is the same
+    cdef int32_t ndreamt, dreamt_capacity
+    cdef int32_t *awoken            # per depth: length of ``dreamt`` when it was come to
     cdef Access *accesses
     cdef int32_t naccess, access_capacity
     cdef int32_t *heads             # per cell: its last access
@@ -160,14 +168,15 @@ cdef class Dpor:
         self.events = <Event *> malloc(self.event_capacity * sizeof(Event))
         self.clocks = <int32_t *> malloc(self.event_capacity * (self.ntask + 1) * sizeof(int32_t))
         self.asleep = <uint64_t *> calloc(self.event_capacity, sizeof(uint64_t))
-        self.dreams = <int32_t *> malloc(self.event_capacity * (self.ntask + 1) * sizeof(int32_t))
+        self.dreams = <Slice *> malloc(self.event_capacity * (self.ntask + 1) * sizeof(Slice))
+        self.awoken = <int32_t *> calloc(self.event_capacity, sizeof(int32_t))
         self.tree = <int32_t *> calloc(self.event_capacity, sizeof(int32_t))
         self.sequence = <Step *> malloc(self.event_capacity * sizeof(Step))
         self.heads = <int32_t *> malloc((self.ncell + 2) * sizeof(int32_t))
         self.latest = <int32_t *> malloc((self.ntask + 1) * sizeof(int32_t))
         self.joined = <int32_t *> malloc((self.ntask + 1) * sizeof(int32_t))
-        if not (self.events and self.clocks and self.asleep and self.dreams and self.tree and self.sequence
-                and self.heads and self.latest and self.joined):
+        if not (self.events and self.clocks and self.asleep and self.dreams and self.awoken
+                and self.tree and self.sequence and self.heads and self.latest and self.joined):
             raise MemoryError
         for i in range(self.ncell + 2):
             self.heads[i] = NONE
@@ -182,6 +191,8 @@ cdef class Dpor:
         free(self.clocks)
         free(self.asleep)
         free(self.dreams)
+        free(self.dreamt)
+        free(self.awoken)
         free(self.tree)
         free(self.sequence)
         free(self.heads)
@@ -628,30 +639,35 @@ cdef class Dpor:
         """Whether a task asleep before step ``e`` could begin the sequence."""
         cdef uint64_t sleepers = self.asleep[e]
         cdef int t
-        cdef int32_t where, code
-        cdef Access one
-        cdef Step s
+        cdef int32_t where
+        cdef Slice *dream
         for t in range(self.ntask):
-            if not (sleepers >> t & 1):
-                continue
-            code = self.dreams[e * self.ntask + t]
-            if code >= 0:
-                one.cell = code >> 1
-                one.write = code & 1
-                where = self.place(t, 0, &one, 1, 0)
-            else:
-                self.dream(e, t, &s)
-                where = self.place(t, 0, self.scratch + s.first, s.count, 0)
-            if where != -2:
-                solid[0] = 0 <= where < n
-                return True
+            if sleepers >> t & 1:
+                dream = &self.dreams[e * self.ntask + t]
+                where = self.place(t, 0, self.dreamt + dream.first, dream.count, 0)
+                if where != -2:
+                    solid[0] = 0 <= where < n
+                    return True
         return False
 
-    cdef int dream(self, int32_t e, int t, Step *s) except -1 nogil:
-        """What task ``t``, asleep before step ``e``, would touch there."""
-        self.core.undo_to(self.events[e].undo)
-        self.look(t, s)
-        return self.forward(e)
+    cdef int fall_asleep(self, Event *e) except -1 nogil:
+        """The task of step ``e``, which has just been taken back, sleeps from here on."""
+        cdef int32_t d = self.nevent, size = self.awoken[d + 1] + e.count
+        cdef Slice *dream = &self.dreams[d * self.ntask + e.task]
+        cdef Access *a
+        if size > self.dreamt_capacity:
+            self.dreamt_capacity = 2 * size + 256
+            a = <Access *> realloc(self.dreamt, self.dreamt_capacity * sizeof(Access))
+            if a == NULL:
+                with gil:
+                    raise MemoryError
+            self.dreamt = a
+        dream.first = self.awoken[d + 1]
+        dream.count = e.count
+        memcpy(self.dreamt + dream.first, self.accesses + e.first, e.count * sizeof(Access))
+        self.ndreamt = size
+        self.asleep[d] |= <uint64_t> 1 << e.task
+        return 0
 
     cdef int forward(self, int32_t e) except -1 nogil:
         """Take the core from the state before step ``e`` to the end of the execution again."""
@@ -853,16 +869,8 @@ cdef class Dpor:
         cdef int d = self.nevent, t, code
         cdef int64_t mark
         cdef uint64_t sleepers = self.asleep[d], stay = 0
-        cdef Step s, q
-        if sleepers:
-            self.nscratch = 0
-            self.look(self.branches[branch].task, &s)
-            for t in range(self.ntask):
-                if sleepers >> t & 1 and t != s.task:
-                    self.dreams[(d + 1) * self.ntask + t] = self.dreams[d * self.ntask + t]
-                    self.look(t, &q)
-                    if not conflict(self.scratch + s.first, s.count, self.scratch + q.first, q.count):
-                        stay |= <uint64_t> 1 << t
+        cdef Slice *dreams = self.dreams + d * self.ntask
+        cdef Step s
         self.nscratch = 0
         mark = self.core.nundo
         code = self.attempt(self.branches[branch].task, self.branches[branch].choice, &s)
@@ -870,7 +878,14 @@ cdef class Dpor:
             return code
         self.steps += 1
         self.append(&s, mark, branch)
+        if sleepers:
+            for t in range(self.ntask):
+                if sleepers >> t & 1 and t != s.task and not conflict(
+                        self.scratch, s.count, self.dreamt + dreams[t].first, dreams[t].count):
+                    dreams[self.ntask + t] = dreams[t]
+                    stay |= <uint64_t> 1 << t
         self.asleep[self.nevent] = stay
+        self.awoken[self.nevent] = self.ndreamt
         self.tree[self.nevent] = branch
         return code
 
@@ -972,20 +987,16 @@ cdef class Dpor:
                 if finding >= 0:
                     self.condemn(finding)
 
-    cdef void leave(self) noexcept nogil:
+    cdef int leave(self) except -1 nogil:
         """The subtree of the last step is explored: take it back; its task sleeps from now on."""
         cdef Event *e = &self.events[self.nevent - 1]
         cdef int32_t branch = e.branch, parent = self.tree[self.nevent - 1]
-        cdef int t = e.task, choice = e.choice
-        cdef int32_t code = -1
-        if e.single and e.count == 1:
-            code = self.accesses[e.first].cell << 1 | self.accesses[e.first].write
         self.retract()
-        if choice + 1 < self.core.options(t):
-            self.branches[branch].choice = choice + 1
+        self.ndreamt = self.awoken[self.nevent + 1]
+        if e.choice + 1 < self.core.options(e.task):
+            self.branches[branch].choice = e.choice + 1
             self.branches[branch].child = NONE
-            return
+            return 0
         self.branches[parent].child = self.branches[branch].sibling
         self.drop(branch)
-        self.asleep[self.nevent] |= <uint64_t> 1 << t
-        self.dreams[self.nevent * self.ntask + t] = code
+        return self.fall_asleep(e)
