@@ -242,10 +242,8 @@ cdef class Dpor:
         if n.cell < 0 or (self.core.watched[n.cell] and not n.reads):
             return NULL
         value[0] = self.core.val[n.cell]
-        if value[0] >= n.size:
-            return NULL
-        e = &n.entries[value[0]]
-        if e.newv == MISSING or (e.newv != BLOCKED and e.next < 0):
+        e = known_entry(n, value[0])
+        if e != NULL and e.newv != BLOCKED and e.next < 0:
             return NULL
         return e
 
