@@ -18,6 +18,8 @@ from refault.scenarios.survey import Survey
 
 SETTLED = {
     "4": "confirmed",
+    "29": "confirmed",
+    "38": "confirmed",
     "50": "confirmed",
     "51": "confirmed",
     "52": "refuted",
