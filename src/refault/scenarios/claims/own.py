@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from refault.plugins import hookimpl
 
-from . import signals, userfaultfd_wake
+from . import foll_interruptible, signals, userfaultfd_wake
 from .claim import Claim
 
-MODULES = (userfaultfd_wake, signals)
+MODULES = (foll_interruptible, userfaultfd_wake, signals)
 
 
 @hookimpl
