@@ -8,7 +8,9 @@ NUMA balancing, KSM, reclaim, migration and ``mprotect(2)`` around it. What is n
 
 from refault.linux.machine import Kernel
 from refault.linux.modelled import NotModelled, modelled_function, modelled_functions
-from refault.linux.user import AddressSpace, Page, UserFaultFd
+from refault.linux.process import AddressSpace
+from refault.linux.uffd import UserFaultFd
+from refault.linux.user import Page
 
 __all__ = [
     "AddressSpace",

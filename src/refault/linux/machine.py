@@ -26,10 +26,11 @@ from refault.linux.kernel.signal.syscalls import sys_kill, sys_tgkill
 from refault.linux.kernel.trouble import unkillable
 from refault.linux.memory import Memory
 from refault.linux.mm.folio_lock import FolioWaitTable
+from refault.linux.process import AddressSpace
 from refault.linux.task import Task
 from refault.linux.tools.testing.selftests.mm.uffd_common import uffd_read_thread
 from refault.linux.uffd import UserFaultFd
-from refault.linux.user import AddressSpace, Page
+from refault.linux.user import Page
 from refault.linux.virt.kvm.kvm_host import Kvm
 
 if TYPE_CHECKING:
@@ -200,12 +201,16 @@ class Kernel(Memory):
         self.add_task(self.tasks[name], self.frames_per_cpu)
         self.program.task(name, lambda: _run(function), daemon=daemon)
 
-    def mm(self, name: str = "mm") -> AddressSpace:
-        """Make a process: an address space for threads to share."""
-        mm = MmStruct(self.program, name)
+    def mm(self, name: str = "mm", *, thp: str | None = None) -> AddressSpace:
+        """Make a process: an address space for threads to share.
+
+        With ``thp`` its memory is of transparent huge pages: there is none yet (``""``), or a
+        ``"huge page"`` from the beginning.
+        """
+        mm = MmStruct(self.program, name, self.first_pmd(thp))
         self.mms.append(mm)
         self.add_mm(mm)
-        return AddressSpace(self, mm)
+        return AddressSpace(self, mm, thp=thp is not None)
 
     def kvm(self, process: AddressSpace | Page, name: str = "kvm") -> Kvm:
         """Make a virtual machine whose memory is that of a process, as far as it is mapped."""

@@ -9,10 +9,10 @@ from refault.linux.asm.tlb import Tlbs
 from refault.linux.include.linux.fs import AddressSpace as Mapping
 from refault.linux.include.linux.fs import File
 from refault.linux.include.linux.mm import VmOperations
-from refault.linux.include.linux.page import Folio, Frame
+from refault.linux.include.linux.mm_types import HugePmd, Pmd
+from refault.linux.include.linux.page import HUGE_POOL, Folio, Frame
 from refault.linux.kernel.locking.rwsem import Rwsem
 from refault.linux.mm.filemap_fault import generic_file_vm_ops
-from refault.linux.mm.hugetlb import HUGE_POOL
 from refault.linux.mm.shmem import ShmemFile
 from refault.linux.mm.swapfile import SwapSlot
 
@@ -110,6 +110,17 @@ class Memory:
         file = ShmemFile(self.program, name, self._mapping(name, pages, cached))
         self.files[name] = file
         return file
+
+    def first_pmd(self, thp: str | None) -> Pmd | HugePmd:
+        """What the PMD entry of a new process holds."""
+        if thp is None:
+            return Pmd.TABLE
+        if thp not in ("", "huge page"):
+            raise UserError(f"thp cannot be {thp!r}", "say 'huge page', '' or None")
+        if not thp:
+            return Pmd.NONE
+        folio = Folio(refcount=1, mapcount=1, exclusive=True)
+        return HugePmd(self.add_frame(BOOT_CPU, folio), write=True, dirty=True)
 
     def _mapping(self, name: str, pages: int, cached: bool) -> Mapping:
         if name in self.files:

@@ -1,4 +1,4 @@
-"""What user programs hold: pages of their memory, and a userfaultfd.
+"""What user programs hold: pages of their memory.
 
 The handles of a scenario. Each method is one instruction or one system call of the thread that
 calls it, or, where it says so, a kernel thread's work on that page.
@@ -6,20 +6,27 @@ calls it, or, where it says so, a kernel thread's work on that page.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from refault.explore import UserError
 from refault.linux.arch import mmu as cpu
 from refault.linux.fs.userfaultfd.fault import userfaultfd_must_wait
+from refault.linux.include.linux.foll import Foll
 from refault.linux.include.linux.mm_types import FaultFlag, MmStruct, Vm, VmArea, VmFaultInfo
-from refault.linux.include.linux.page import Folio
-from refault.linux.include.linux.pgtable import NONE, ZERO_PFN, Pte, mk_pte, ptep_get
+from refault.linux.include.linux.page import frame
+from refault.linux.include.linux.pgtable import ptep_get
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.entry.common import system_call
-from refault.linux.memory import BOOT_CPU
+from refault.linux.mm.gup.fast import get_user_pages_fast, pin_user_pages_fast
+from refault.linux.mm.gup.pages import put_page, unpin_user_page
 from refault.linux.mm.khugepaged import hpage_collapse_scan_pmd
 from refault.linux.mm.ksm import try_to_merge_with_ksm_page
-from refault.linux.mm.madvise import madvise_dontneed_free
+from refault.linux.mm.madvise import (
+    madvise_dontneed_free,
+    madvise_free_single_vma,
+    madvise_guard_install,
+    madvise_guard_remove,
+)
 from refault.linux.mm.mempolicy import task_numa_work
 from refault.linux.mm.migrate import migrate_pages
 from refault.linux.mm.mmap_lock import (
@@ -29,20 +36,48 @@ from refault.linux.mm.mmap_lock import (
     vma_start_read,
 )
 from refault.linux.mm.mprotect import do_mprotect_pkey
+from refault.linux.mm.mremap import do_mremap
 from refault.linux.mm.userfaultfd.mfill import COPIED
+from refault.linux.mm.vma import __mmap_region as mmap_region
+from refault.linux.mm.vma import __vm_munmap as vm_munmap
 from refault.linux.mm.vmscan import shrink_folio_list
 from refault.linux.modelled import NotModelled
-from refault.linux.uffd import UserFaultFd
 
 if TYPE_CHECKING:
     from refault.linux.machine import Kernel
+    from refault.linux.process import AddressSpace
 
 
-__all__ = ["BOOT_CPU", "COPIED", "AddressSpace", "Page", "UserFaultFd"]
+__all__ = ["COPIED", "Page", "Pinned"]
+
+
+class Pinned(NamedTuple):
+    """A page that a device or a pipe has hold of: its frame, however the memory is mapped by now.
+
+    ``pfn`` is -1 where there was no page to be had.
+    """
+
+    pfn: int
+    longterm: bool = True
+
+    def read(self) -> int:
+        """Read what is in the frame, as the device does."""
+        return frame(self.pfn).data.read()
+
+    def write(self, value: int) -> None:
+        """Write to the frame, as the device does."""
+        frame(self.pfn).data.write(value)
+
+    def release(self) -> None:
+        """Let go of the page."""
+        (unpin_user_page if self.longterm else put_page)(self.pfn)
 
 
 class Page:
-    """A page of anonymous memory, by its address."""
+    """A page of memory, by its address.
+
+    ``vma`` is the mapping in which it begins.
+    """
 
     def __init__(self, kernel: Kernel, vma: VmArea, address: int) -> None:
         self.kernel = kernel
@@ -53,7 +88,7 @@ class Page:
     def __getitem__(self, index: int) -> Page:
         """The page ``index`` pages behind this one, in the same mapping."""
         address = self.address + index * PAGE_SIZE
-        if not self.vma.vm_start <= address < self.vma.vm_end:
+        if address not in self.mm.ptes:
             raise UserError(f"{self.vma} has no page {index}", "map more: mmap(pages=…)")
         return Page(self.kernel, self.vma, address)
 
@@ -92,7 +127,57 @@ class Page:
     @system_call
     def dontneed(self) -> int:
         """``madvise(MADV_DONTNEED)`` of the page: returns 0 or -errno."""
-        return madvise_dontneed_free(self.vma, self.address)
+        return madvise_dontneed_free(self.mm, self.address)
+
+    @system_call
+    def madv_free(self) -> None:
+        """``madvise(MADV_FREE)`` of the page: reclaim may drop it unless it is written again."""
+        madvise_free_single_vma(self.mm, self.address)
+
+    @system_call
+    def guard(self) -> None:
+        """``madvise(MADV_GUARD_INSTALL)``: an access to the page is SIGSEGV from then on."""
+        madvise_guard_install(self.mm, self.address)
+
+    @system_call
+    def unguard(self) -> None:
+        """``madvise(MADV_GUARD_REMOVE)``."""
+        madvise_guard_remove(self.mm, self.address)
+
+    @system_call
+    def munmap(self, pages: int = 1) -> None:
+        """``munmap(2)`` of the page, or of so many from it on; may cut a mapping in two."""
+        vm_munmap(self.mm, self.address, self.address + pages * PAGE_SIZE)
+
+    @system_call
+    def mmap_fixed(self, pages: int = 1) -> None:
+        """``mmap(MAP_FIXED)`` of fresh memory of the same kind in its place."""
+        mmap_region(self.vma, self.address, self.address + pages * PAGE_SIZE)
+
+    @system_call
+    def mremap(self, to: Page, pages: int = 1) -> None:
+        """``mremap(MREMAP_FIXED)`` to where ``AddressSpace.room()`` has left room."""
+        do_mremap(self.mm, self.address, to.address, pages * PAGE_SIZE)
+
+    def add(self, by: int) -> None:
+        """Add to what is in the page, in one locked instruction, which writes even a 0."""
+        cpu.add(self.mm, self.address, by)
+
+    @system_call
+    def pin(self, *, write: bool = False, longterm: bool = True) -> Pinned:
+        """Let a device or a pipe have the page: ``pin_user_pages_fast()``.
+
+        ``write`` is whether it is going to write; not ``longterm`` is a mere reference, as
+        ``vmsplice(2)`` takes one (``get_user_pages_fast()``).
+        """
+        foll = Foll.WRITE if write else Foll.NONE
+        get = pin_user_pages_fast if longterm else get_user_pages_fast
+        got = get(self.mm, self.address, 1, foll)
+        return Pinned(got.pfns[0] if got.pfns else -1, longterm)
+
+    def of(self, child: AddressSpace) -> Page:
+        """The page of the same address in a child of the process."""
+        return Page(self.kernel, child.mm.vmas[0], self.address)
 
     def numa_scan(self) -> None:
         """NUMA balancing marks the page, in a thread of the process on its way to user mode."""
@@ -113,54 +198,3 @@ class Page:
     def collapse(self) -> None:
         """``khugepaged`` tries to put a huge page in the place of it and its neighbours."""
         hpage_collapse_scan_pmd(self.vma, self.address)
-
-
-class AddressSpace:
-    """A process, as its threads see it."""
-
-    def __init__(self, kernel: Kernel, mm: MmStruct) -> None:
-        self.kernel = kernel
-        self.mm = mm
-
-    def mmap(
-        self,
-        prot: Vm = Vm.READ | Vm.WRITE,
-        *,
-        uffd: UserFaultFd | None = None,
-        missing: bool = True,
-        wp: bool = False,
-        contents: str = "",
-        protected: bool = False,
-        pages: int = 1,
-    ) -> Page:
-        """Map a page of private anonymous memory in a VMA of its own, registered with ``uffd``.
-
-        Of several ``pages`` the first is returned, ``page[1]`` is the one behind it. ``contents``
-        says what is there when the scenario begins: nothing, a ``"zero page"``, or a
-        ``"page"`` of its own, which is written, exclusive and long on the LRU list; ``protected``,
-        that userfaultfd has write-protected it.
-        """
-        flags = prot | Vm.MAYWRITE
-        if uffd is not None:
-            if uffd.ctx.mm is not self.mm:
-                raise UserError(
-                    f"{uffd.ctx} belongs to {uffd.ctx.mm} and cannot serve {self.mm}",
-                    "open a userfaultfd for this process",
-                )
-            flags |= Vm.UFFD_MISSING if missing else Vm.NONE
-            flags |= Vm.UFFD_WP if wp else Vm.NONE
-        ctx = uffd.ctx if uffd else None
-        ptes = tuple(self._pte(contents, prot, protected) for _ in range(pages))
-        vma = self.mm.add_vma(ptes, flags, ctx)
-        return Page(self.kernel, vma, vma.vm_start)
-
-    def _pte(self, contents: str, prot: Vm, protected: bool) -> Pte:
-        if contents == "zero page":
-            return mk_pte(ZERO_PFN, uffd_wp=protected)
-        if contents == "page":
-            folio = Folio(refcount=1, mapcount=1, exclusive=True)
-            pfn = self.kernel.add_frame(BOOT_CPU, folio)
-            return mk_pte(pfn, write=bool(prot & Vm.WRITE), dirty=True, uffd_wp=protected)
-        if contents:
-            raise UserError(f"a page cannot hold {contents!r}", "say 'page', 'zero page' or ''")
-        return NONE

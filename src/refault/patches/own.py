@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from refault.patches import (
+    cow,
+    faults,
     folio_lock,
     generic_page_fault,
     kvm,
     reuse,
     selftest,
     signals,
+    tlb,
     uffd_events,
     uffd_fault,
     uffd_ioctl,
@@ -22,6 +25,9 @@ from refault.plugins import hookimpl
 MODULES = (
     kvm,
     reuse,
+    cow,
+    faults,
+    tlb,
     userfaultfd,
     uffd_fault,
     uffd_locks,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from refault.linux import Kernel
 from refault.linux.include.linux.page import Folio
 from refault.linux.include.uapi.signal import SIGKILL
+from refault.linux.memory import BOOT_CPU
 from refault.linux.mm.folio_lock import (
     folio_lock,
     folio_lock_killable,
     folio_trylock,
     folio_unlock,
 )
-from refault.linux.user import BOOT_CPU
 from refault.scenarios.api import scenario
 
 NESTEROV = (

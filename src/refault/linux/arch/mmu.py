@@ -11,7 +11,7 @@ from refault.explore import note, restart
 from refault.linux.arch.entry import ENTRIES
 from refault.linux.arch.ptrace import UACCESS, USER, Access, End, Kind, PtRegs
 from refault.linux.arch.table import entry
-from refault.linux.asm.access import hardware_load, hardware_store
+from refault.linux.asm.access import hardware_add, hardware_load, hardware_store
 from refault.linux.include.linux.mm_types import MmStruct
 from refault.linux.include.linux.uaccess import no_page_faults
 from refault.linux.include.uapi.errno import EFAULT
@@ -37,6 +37,17 @@ def store(mm: MmStruct, address: int, value: int, regs: PtRegs = USER) -> None:
         restart()
         irqentry_exit_to_user_mode()
         if hardware_store(mm, address, value):
+            return
+        page_fault(mm, Access(address, Kind.WRITE), regs)
+
+
+@kernel_function("arch/x86/mm/fault.c")
+def add(mm: MmStruct, address: int, by: int, regs: PtRegs = USER) -> None:
+    """Add to memory in user mode, in one instruction; runs again after each fault."""
+    while True:
+        restart()
+        irqentry_exit_to_user_mode()
+        if hardware_add(mm, address, by):
             return
         page_fault(mm, Access(address, Kind.WRITE), regs)
 

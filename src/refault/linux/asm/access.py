@@ -75,6 +75,22 @@ def hardware_store(mm: MmStruct, address: int, value: int) -> bool:
     return pfn is not None
 
 
+def _plus(old: int, by: int) -> tuple[int, None]:
+    return old + by, None
+
+
+def hardware_add(mm: MmStruct, address: int, by: int) -> bool:
+    """Add to memory in one instruction, or return False for a fault."""
+    hit = _hit(mm, address, True)
+    with atomic():
+        pfn = _frame(mm, address, True, hit)
+        if pfn is not None:
+            frame(pfn).data.update(_plus, by)
+    if hit and pfn is not None:
+        note("by its TLB")
+    return pfn is not None
+
+
 def hardware_load(mm: MmStruct, address: int) -> int | None:
     """Load, or return None for a fault."""
     hit = _hit(mm, address, False)

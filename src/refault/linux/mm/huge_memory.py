@@ -10,10 +10,10 @@ are splitting, copying a huge page on a write, huge zero pages and moving one to
 
 from __future__ import annotations
 
-from refault.explore import atomic, note
+from refault.explore import atomic
 from refault.linux.fs.userfaultfd.fault import handle_userfault
 from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault
-from refault.linux.include.linux.mm_types import HugePmd, Pmd, VmArea, VmFaultInfo
+from refault.linux.include.linux.mm_types import HugePmd, Pmd, VmFaultInfo
 from refault.linux.include.linux.page import PageAnonExclusive, folio_add_new_anon_rmap, folio_put
 from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
 from refault.linux.mm.memory.anon import (
@@ -94,27 +94,3 @@ def do_huge_pmd_numa_page(vmf: VmFaultInfo, orig: HugePmd) -> VmFault:
         vmf.mm.pmd.write(pmd._replace(protnone=False, write=bool(vmf.vm_flags & Vm.WRITE)))
     pte_unmap_unlock(vmf.mm)
     return VmFault.NONE
-
-
-@kernel_function("mm/huge_memory.c")
-def change_huge_pmd(vma: VmArea, vm_flags: Vm, *, numa: bool) -> None:
-    """Change the protection of a huge page: ``mprotect(2)`` and NUMA balancing."""
-    mm = vma.vm_mm
-    pmd = pmd_trans_huge_lock(mm)
-    if pmd is None:
-        return
-    if not (numa and pmd.protnone):
-        write = bool(vm_flags & Vm.WRITE) and not numa and PageAnonExclusive(pmd.pfn)
-        pmdp_invalidate_ad(vma, pmd)
-        mm.pmd.write(pmd._replace(protnone=numa, write=write))
-        note("PMD is changed")
-    pte_unmap_unlock(mm)
-
-
-@kernel_function("mm/pgtable-generic.c", quiet=True)
-def pmdp_invalidate_ad(vma: VmArea, pmd: HugePmd) -> None:
-    """Make the entry invalid to the hardware, though not none, so that no bit gets lost.
-
-    To software it looks present, to the hardware it is as good as a protnone entry.
-    """
-    vma.vm_mm.pmd.write(pmd._replace(protnone=True))

@@ -16,7 +16,12 @@ from refault.explore import atomic, note
 from refault.linux.fs.userfaultfd.fault import handle_userfault
 from refault.linux.include.linux.mm_flags import Vm, VmFault
 from refault.linux.include.linux.mm_types import VmFaultInfo
-from refault.linux.include.linux.page import alloc_from, folio_add_new_anon_rmap, folio_put
+from refault.linux.include.linux.page import (
+    HUGE_POOL,
+    alloc_from,
+    folio_add_new_anon_rmap,
+    folio_put,
+)
 from refault.linux.include.linux.pgtable import (
     PteKind,
     PteMarker,
@@ -35,9 +40,6 @@ from refault.linux.mm.hugetlb_lock import (
     hugetlb_lock_of,
 )
 from refault.linux.modelled import NotModelled, kernel_function
-
-HUGE_POOL = -2
-"""The lists that hugetlb pages come from."""
 
 
 @kernel_function("mm/hugetlb.c")

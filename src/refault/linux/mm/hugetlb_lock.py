@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from refault.explore import BLOCKED, Blocked, Violation, current_task
 from refault.linux.include.linux.mm_types import MmStruct, VmArea
-from refault.linux.kernel.locking.rwsem import Rwsem
+from refault.linux.kernel.locking.rwsem import Rwsem, down_write, up_write
 from refault.linux.modelled import current_kernel, kernel_function
 
 
 def hugetlb_lock_of(vma: VmArea) -> Rwsem:
     """Return ``hugetlb_vma_lock`` of a mapping."""
     return current_kernel().hugetlb_locks[vma.name]
+
+
+@kernel_function("mm/hugetlb.c", quiet=True)
+def hugetlb_zap_begin(vma: VmArea) -> None:
+    """Keep faults out of a hugetlb mapping until its pages are back in the pool."""
+    if current_kernel().hugetlb_locks.get(vma.name):
+        down_write(hugetlb_lock_of(vma))
+
+
+@kernel_function("mm/hugetlb.c", quiet=True)
+def hugetlb_zap_end(vma: VmArea) -> None:
+    """Let faults in again."""
+    if current_kernel().hugetlb_locks.get(vma.name):
+        up_write(hugetlb_lock_of(vma))
 
 
 def _lock(owner: str | None, task: str) -> tuple[str | None, None] | Blocked:

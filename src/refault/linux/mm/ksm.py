@@ -7,6 +7,7 @@ maps the shared page in its place; either writes none first.
 from __future__ import annotations
 
 from refault.explore import atomic, note
+from refault.linux.asm.tlb import mm_tlb_flush_pending
 from refault.linux.include.linux.mm_types import VmArea
 from refault.linux.include.linux.page import (
     PageAnonExclusive,
@@ -69,7 +70,7 @@ def write_protect_page(vma: VmArea, address: int, pfn: int) -> Pte | None:
         return None
     entry = ptep_get(ptep)
     exclusive = PageAnonExclusive(pfn)
-    if entry.write or entry.dirty or exclusive:
+    if entry.write or entry.dirty or exclusive or mm_tlb_flush_pending(mm):
         entry = ptep_clear_flush(ptep)
         note("PTE is clear")
         folio = live(frame(pfn).folio.read())

@@ -10,19 +10,22 @@ from __future__ import annotations
 from refault.explore import atomic
 from refault.linux.include.linux.mm_types import MmStruct
 from refault.linux.include.linux.page import (
+    HUGE_POOL,
     Folio,
+    alloc_from,
     alloc_page,
     folio_add_anon_rmap_pte,
     folio_get,
+    folio_of,
     folio_put,
     frame,
 )
 from refault.linux.include.linux.pgtable import ZERO_PFN, PteKind, mk_pte, ptep_get, set_pte_at
 from refault.linux.mm.filemap import folio_lock, folio_unlock
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
-from refault.linux.mm.rmap import try_to_migrate_one
+from refault.linux.mm.rmap import rmap_walk, try_to_migrate
 from refault.linux.mm.swap import folio_add_lru, lru_add_drain_all
-from refault.linux.modelled import kernel_function
+from refault.linux.modelled import NotModelled, kernel_function
 
 
 def _isolate(folio: Folio | None) -> tuple[Folio | None, bool]:
@@ -51,26 +54,42 @@ def migrate_pages(mm: MmStruct, address: int) -> bool:
     pfn = isolate_folio(mm, address)
     if not pfn:
         return False
-    folio_lock(pfn)
-    unmapped = try_to_migrate_one(mm, address, pfn)
-    moved = unmapped and migrate_folio_move(mm, address, pfn)
-    if unmapped and not moved:
-        remove_migration_ptes(mm, address, pfn, pfn)
-    folio_unlock(pfn)
+    new = alloc_migration_target(pfn)
+    moved = False
+    if new:
+        folio_lock(pfn)
+        moved = _move_locked(mm, address, pfn, new)
+        folio_unlock(pfn)
+        folio_put(new)
     folio_put(pfn)
     return moved
 
 
 @kernel_function("mm/migrate.c", quiet=True)
-def migrate_folio_move(mm: MmStruct, address: int, pfn: int) -> bool:
+def alloc_migration_target(pfn: int) -> int:
+    """Allocate where the page is to go, for a hugetlb page from their pool; 0 if there is none."""
+    return alloc_from(HUGE_POOL) if frame(pfn).cpu == HUGE_POOL else alloc_page()
+
+
+def _move_locked(mm: MmStruct, address: int, pfn: int, new: int) -> bool:
+    if folio_of(pfn).mapping is not None:
+        raise NotModelled("moving a page of a file to another frame")
+    unmapped = try_to_migrate(mm, address, pfn)
+    moved = unmapped and migrate_folio_move(mm, address, pfn, new)
+    if unmapped and not moved:
+        remove_migration_ptes(mm, address, pfn, pfn)
+    return moved
+
+
+@kernel_function("mm/migrate.c", quiet=True)
+def migrate_folio_move(mm: MmStruct, address: int, pfn: int, new: int) -> bool:
     """Copy the page and map the copy, unless somebody else holds a reference."""
     if not _only_reference(pfn):
         return False
-    new = alloc_page()
     frame(new).data.write(frame(pfn).data.read())
-    folio_add_lru(new)
+    if frame(new).cpu != HUGE_POOL:
+        folio_add_lru(new)
     remove_migration_ptes(mm, address, pfn, new)
-    folio_put(new)
     return True
 
 
@@ -79,9 +98,16 @@ def _only_reference(pfn: int) -> bool:
     return folio is not None and folio.refcount == 1
 
 
-@kernel_function("mm/migrate.c")
+@kernel_function("mm/migrate.c", quiet=True)
 def remove_migration_ptes(mm: MmStruct, address: int, src: int, dst: int) -> None:
-    """Replace the migration entry of ``src`` by a mapping of ``dst``, in one write."""
+    """Replace the migration entries of ``src`` by mappings of ``dst``, in one write each."""
+    for owner, where in rmap_walk(mm, address):
+        remove_migration_pte(owner, where, src, dst)
+
+
+@kernel_function("mm/migrate.c")
+def remove_migration_pte(mm: MmStruct, address: int, src: int, dst: int) -> None:
+    """Replace one migration entry."""
     if not pte_offset_map_lock(mm):
         return
     ptep = mm.pte(address)

@@ -12,8 +12,9 @@ from __future__ import annotations
 from enum import IntFlag
 
 from refault.explore import note
+from refault.linux.asm.tlb import flush_tlb_batched_pending
 from refault.linux.fs.userfaultfd.fault import userfaultfd_wp_use_markers
-from refault.linux.include.linux.mm_types import Vm, VmArea
+from refault.linux.include.linux.mm_types import HugePmd, Vm, VmArea
 from refault.linux.include.linux.page import PageAnonExclusive, frame, live
 from refault.linux.include.linux.pgtable import (
     NONE,
@@ -27,7 +28,10 @@ from refault.linux.include.linux.pgtable import (
     ptep_modify_prot_start,
     set_pte_at,
 )
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
+from refault.linux.mm.huge_pmd import change_huge_pmd
 from refault.linux.mm.mmap_lock import mmap_write_lock, mmap_write_unlock, vma_start_write
+from refault.linux.mm.mmu_gather import tlb_finish_mmu, tlb_gather_mmu
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.modelled import kernel_function
 
@@ -70,18 +74,27 @@ def _new_protection(vm_flags: Vm, old: Pte, cp_flags: MmCp) -> Pte:
     return new
 
 
+def pte_needs_flush(old: Pte, new: Pte) -> bool:
+    """Tell whether a TLB may still allow what the new PTE does not."""
+    return (old.write and not new.write) or (new.protnone and not old.protnone)
+
+
 @kernel_function("mm/mprotect.c")
-def change_pte_range(vma: VmArea, address: int, vm_flags: Vm, cp_flags: MmCp) -> None:
-    """Change one PTE, by way of none if it is present."""
+def change_pte_range(vma: VmArea, address: int, vm_flags: Vm, cp_flags: MmCp) -> bool:
+    """Change one PTE, by way of none if it is present; tells whether a flush is needed."""
     mm, ptep = vma.vm_mm, vma.vm_mm.pte(address)
     if not pte_offset_map_lock(mm):
-        return
+        return False
+    flush_tlb_batched_pending(mm)
     old = ptep_get(ptep)
+    flush = False
     if old.present:
         if not (cp_flags & MmCp.PROT_NUMA and _numa_skips(old)):
             ptep_modify_prot_start(ptep)
             note("PTE is clear")
-            ptep_modify_prot_commit(ptep, _new_protection(vm_flags, old, cp_flags))
+            new = _new_protection(vm_flags, old, cp_flags)
+            ptep_modify_prot_commit(ptep, new)
+            flush = pte_needs_flush(old, new)
     elif old.none:
         if cp_flags & MmCp.UFFD_WP and userfaultfd_wp_use_markers(vma):
             set_pte_at(ptep, make_pte_marker(PteMarker.UFFD_WP))
@@ -90,6 +103,7 @@ def change_pte_range(vma: VmArea, address: int, vm_flags: Vm, cp_flags: MmCp) ->
     else:
         _change_entry(vma, address, old, cp_flags)
     pte_unmap_unlock(mm)
+    return flush
 
 
 def _change_marker(vma: VmArea, address: int, old: Pte, cp_flags: MmCp) -> None:
@@ -114,7 +128,13 @@ def _change_entry(vma: VmArea, address: int, old: Pte, cp_flags: MmCp) -> None:
 @kernel_function("mm/mprotect.c", quiet=True)
 def change_protection(vma: VmArea, address: int, vm_flags: Vm, cp_flags: MmCp) -> None:
     """Change the protection of a page; TLB entries are flushed after the PTE lock is dropped."""
-    change_pte_range(vma, address, vm_flags, cp_flags)
+    mm = vma.vm_mm
+    tlb_gather_mmu(mm)
+    if isinstance(mm.pmd.read(), HugePmd):
+        flush = change_huge_pmd(vma, vm_flags, numa=bool(cp_flags & MmCp.PROT_NUMA))
+    else:
+        flush = change_pte_range(vma, address, vm_flags, cp_flags)
+    tlb_finish_mmu(mm, address, address + PAGE_SIZE, cleared=flush)
 
 
 @kernel_function("mm/mprotect.c", label="mprotect")

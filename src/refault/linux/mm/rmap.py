@@ -7,6 +7,8 @@ them out. Both write none first, and then the entry that stands for the page.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from refault.explore import note
 from refault.linux.asm.tlb import set_tlb_ubc_flush_pending
 from refault.linux.include.linux.mm_types import MmStruct
@@ -23,6 +25,7 @@ from refault.linux.include.linux.pgtable import (
     ptep_get_and_clear,
     set_pte_at,
 )
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.swapfile import swap_duplicate
 from refault.linux.modelled import kernel_function
@@ -40,6 +43,40 @@ def page_vma_mapped_walk(mm: MmStruct, address: int, pfn: int) -> bool:
     return False
 
 
+def rmap_walk(mm: MmStruct, address: int) -> Iterator[tuple[MmStruct, int]]:
+    """Yield where the folio that is mapped at ``address`` of ``mm`` may be mapped, by its index.
+
+    The kernel starts from the folio (``folio->index``) and finds the VMAs in an interval tree, in
+    the order in which they were made; here the index comes from the VMA at the address.
+    """
+    index = _index(mm, address)
+    for owner in mm.family:
+        for vma in owner.vmas:
+            span = vma.span.read() if vma.vm_file is None else None
+            if span and 0 <= index - span.pgoff < (span.end - span.start) // PAGE_SIZE:
+                yield owner, span.start + (index - span.pgoff) * PAGE_SIZE
+
+
+def _index(mm: MmStruct, address: int) -> int:
+    vma = mm.find_vma(address)
+    span = vma.span.read() if vma else None
+    return span.pgoff + (address - span.start) // PAGE_SIZE if span else address // PAGE_SIZE
+
+
+@kernel_function("mm/rmap.c", quiet=True)
+def try_to_migrate(mm: MmStruct, address: int, pfn: int) -> bool:
+    """Put migration entries in the place of all mappings; tells whether there was one."""
+    found = [try_to_migrate_one(m, a, pfn) for m, a in rmap_walk(mm, address)]
+    return any(found)
+
+
+@kernel_function("mm/rmap.c", quiet=True)
+def try_to_unmap(mm: MmStruct, address: int, pfn: int, slot: int) -> bool:
+    """Put swap entries in the place of all mappings; tells whether there was one."""
+    found = [try_to_unmap_one(m, a, pfn, slot) for m, a in rmap_walk(mm, address)]
+    return any(found)
+
+
 def _replace(mm: MmStruct, address: int, pfn: int, entry: Pte) -> None:
     """Write the entry that stands for the mapping; the walk holds the page-table lock."""
     set_pte_at(mm.pte(address), entry)
@@ -48,7 +85,7 @@ def _replace(mm: MmStruct, address: int, pfn: int, entry: Pte) -> None:
     pte_unmap_unlock(mm)
 
 
-@kernel_function("mm/rmap.c", label="try_to_migrate")
+@kernel_function("mm/rmap.c")
 def try_to_migrate_one(mm: MmStruct, address: int, pfn: int) -> bool:
     """Put a migration entry in the place of the mapping; the caller holds the folio lock."""
     if not page_vma_mapped_walk(mm, address, pfn):
@@ -61,7 +98,7 @@ def try_to_migrate_one(mm: MmStruct, address: int, pfn: int) -> bool:
     return True
 
 
-@kernel_function("mm/rmap.c", label="try_to_unmap")
+@kernel_function("mm/rmap.c")
 def try_to_unmap_one(mm: MmStruct, address: int, pfn: int, slot: int) -> bool:
     """Put a swap entry in the place of the mapping; the caller holds the folio lock.
 

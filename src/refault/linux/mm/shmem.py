@@ -60,7 +60,8 @@ def _wait(falloc: Falloc, task: str) -> tuple[Falloc, None]:
     return falloc._replace(waiters=(task, *falloc.waiters)), None
 
 
-def _leave(falloc: Falloc, task: str) -> tuple[Falloc, None]:
+def leave_queue(falloc: Falloc, task: str) -> tuple[Falloc, None]:
+    """Take a task's entry off the queue, which is on the stack of who punches."""
     if task in falloc.waiters and falloc.gone:
         raise Violation("use after free", f"{task} leaves a wait queue on a stack that is gone")
     return falloc._replace(waiters=tuple(w for w in falloc.waiters if w != task)), None
@@ -93,7 +94,7 @@ def shmem_falloc_wait(vmf: VmFaultInfo, file: ShmemFile) -> VmFault:
     spin_unlock(file.i_lock)
     schedule()
     spin_lock(file.i_lock)
-    file.falloc.update(_leave, current_task())
+    file.falloc.update(leave_queue, current_task())
     spin_unlock(file.i_lock)
     return VmFault.RETRY if dropped else VmFault.NOPAGE
 
@@ -102,7 +103,7 @@ def shmem_falloc_wait(vmf: VmFaultInfo, file: ShmemFile) -> VmFault:
 def synchronous_wake_function(file: ShmemFile, task: str) -> None:
     """Wake a fault and take its entry off the list, whether or not it was still asleep."""
     try_to_wake_up(current_kernel().task(task), TASK_NORMAL)
-    file.falloc.update(_leave, task)
+    file.falloc.update(leave_queue, task)
 
 
 @kernel_function("mm/shmem.c")

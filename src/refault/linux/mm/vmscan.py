@@ -8,14 +8,14 @@ from refault.linux.include.linux.mm_types import MmStruct
 from refault.linux.include.linux.page import change_folio, folio_of, folio_put, frame
 from refault.linux.mm.filemap import folio_trylock, folio_unlock
 from refault.linux.mm.migrate import isolate_folio
-from refault.linux.mm.rmap import try_to_unmap_one
+from refault.linux.mm.rmap import try_to_unmap
 from refault.linux.mm.swapfile import (
     delete_from_swap_cache,
     folio_alloc_swap,
     folio_free_swap,
     swap_write_folio,
 )
-from refault.linux.modelled import kernel_function
+from refault.linux.modelled import NotModelled, kernel_function
 
 
 @kernel_function("mm/vmscan.c")
@@ -30,8 +30,9 @@ def shrink_folio_list(mm: MmStruct, address: int) -> bool:
         return False
     reclaimed = False
     if folio_trylock(pfn):
-        if folio_of(pfn).mapping is None:
-            reclaimed = _swap_out(mm, address, pfn)
+        if folio_of(pfn).mapping is not None:
+            raise NotModelled("reclaim of a page of a file")
+        reclaimed = _swap_out(mm, address, pfn)
         folio_unlock(pfn)
     folio_put(pfn)
     return reclaimed
@@ -40,7 +41,8 @@ def shrink_folio_list(mm: MmStruct, address: int) -> bool:
 def _swap_out(mm: MmStruct, address: int, pfn: int) -> bool:
     slot = folio_of(pfn).swap
     slot = folio_alloc_swap(pfn) if slot is None else slot
-    if not try_to_unmap_one(mm, address, pfn, slot):
+    try_to_unmap(mm, address, pfn, slot)
+    if folio_of(pfn).mapcount:
         folio_free_swap(pfn)
         return False
     try_to_unmap_flush(mm)

@@ -84,18 +84,24 @@ def is_cow_mapping(vm_flags: Vm) -> bool:
     return vm_flags & (Vm.SHARED | Vm.MAYWRITE) == Vm.MAYWRITE
 
 
-def illegal_flags(flags: FaultFlag) -> str:
-    """Say what is wrong with a set of fault flags; empty if nothing is.
-
-    The first two the kernel warns of and answers with SIGSEGV, the third userfaultfd warns of;
-    TRIED without ALLOW_RETRY is what ``enum fault_flag`` documents as illegal.
-    """
+def insane_flags(flags: FaultFlag) -> str:
+    """Say which flags go together that the kernel warns of; empty if none do."""
     if flags & FaultFlag.WRITE and flags & FaultFlag.UNSHARE:
         return "WRITE and UNSHARE"
     if flags & FaultFlag.VMA_LOCK and flags & FaultFlag.RETRY_NOWAIT:
         return "VMA_LOCK and RETRY_NOWAIT"
-    if flags & FaultFlag.ALLOW_RETRY:
-        return ""
+    return ""
+
+
+def illegal_flags(flags: FaultFlag) -> str:
+    """Say what is wrong with a set of fault flags; empty if nothing is.
+
+    Besides what the kernel warns of that is RETRY_NOWAIT without ALLOW_RETRY, of which userfaultfd
+    warns, and TRIED without it, which ``enum fault_flag`` says is illegal since 5.7.
+    """
+    insane = insane_flags(flags)
+    if insane or flags & FaultFlag.ALLOW_RETRY:
+        return insane
     if flags & FaultFlag.RETRY_NOWAIT:
         return "RETRY_NOWAIT without ALLOW_RETRY"
     return "TRIED without ALLOW_RETRY" if flags & FaultFlag.TRIED else ""
@@ -127,7 +133,7 @@ def families(fault: VmFault) -> Iterator[str]:
 _MAY_JOIN = {
     "success": SUCCESS,
     "completed": VmFault.COMPLETED | VmFault.MAJOR | VmFault.LOCKED,
-    "retry": VmFault.RETRY | VmFault.MAJOR,
+    "retry": VmFault.RETRY | VmFault.MAJOR | VmFault.LOCKED,
     "error": VmFault.ERROR | VmFault.MAJOR | VmFault.LOCKED | VmFault.HINDEX_MASK,
 }
 

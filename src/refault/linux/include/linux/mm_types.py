@@ -90,7 +90,11 @@ def _vma_holders(lock: VmaLockState) -> dict[str, Mode]:
 
 
 class VmSpan(NamedTuple):
-    """Which addresses a VMA covers, and which page of the file is at the first of them."""
+    """Which addresses a VMA covers, and which page of the file is at the first of them.
+
+    For anonymous memory ``pgoff`` is the number of the page that the memory was first mapped at; it
+    stays with it where it moves, and a folio is found again by it.
+    """
 
     start: int
     end: int
@@ -178,21 +182,23 @@ class MmStruct:
     All pages of a scenario lie below one PMD entry, so they share a page-table lock; a lock for
     each page would only allow more of what the PTEs already see. ``vmas`` are all VMAs that there
     can be; those in the tree have a span. ``unstable`` is ``MMF_UNSTABLE``: the OOM reaper has
-    begun to take memory away. ``has_pinned`` and ``write_protect_seq`` are what fork and
-    ``pin_user_pages_fast()`` have between them.
+    begun to take memory away. ``write_protect_seq`` is what fork and ``pin_user_pages_fast()`` have
+    between them. The ``family`` are all processes that may share
+    anonymous pages: a process, its children and theirs.
     """
 
-    def __init__(self, program: Program, name: str) -> None:
+    def __init__(self, program: Program, name: str, pmd: Pmd | HugePmd = Pmd.TABLE) -> None:
         self.program = program
         self.name = name
         self.prefix = prefix = "" if name == "mm" else f"{name}."
         self.mmap_lock = Rwsem(program, f"{prefix}mmap_lock")
         self.ptl = SpinLock(program, f"{prefix}ptl", quiet=True)
-        self.pmd: Cell[Pmd | HugePmd] = program.cell(f"{prefix}pmd", Pmd.TABLE)
+        self.pmd: Cell[Pmd | HugePmd] = program.cell(f"{prefix}pmd", pmd)
         self.unstable: Cell[bool] = program.cell(f"{prefix}MMF_UNSTABLE", False)
         self.write_protect_seq = SeqCount(program, f"{prefix}write_protect_seq")
         self.vmas: list[VmArea] = []
         self.ptes: dict[int, Cell[Pte]] = {}
+        self.family: list[MmStruct] = [self]
         self._top = PAGE_SIZE
 
     def add_room(self, ptes: tuple[Pte, ...]) -> int:
@@ -216,7 +222,8 @@ class MmStruct:
     ) -> VmArea:
         """Map pages with these PTEs before the story begins."""
         start = self.add_room(ptes)
-        span = VmSpan(start, start + len(ptes) * PAGE_SIZE, pgoff)
+        first = pgoff if file else start // PAGE_SIZE
+        span = VmSpan(start, start + len(ptes) * PAGE_SIZE, first)
         number = len(self.vmas)
         return self._add(
             VmArea(self, number, flags=flags, span=span, ctx=ctx, file=file, anon_vma=anon_vma)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from refault.explore import Cell, Program
 
 
+HUGE_POOL = -2
+"""The lists that hugetlb pages come from."""
+
 MANY = 16
 """More references than anything in the model takes: a count that gets there leaks."""
 

@@ -166,6 +166,16 @@ def ptep_modify_prot_commit(ptep: Cell[Pte], pte: Pte) -> None:
     ptep.write(pte)
 
 
+def _wrprotect(old: Pte) -> tuple[Pte, None]:
+    return old._replace(write=False), None
+
+
+@kernel_function("include/linux/pgtable.h")
+def ptep_set_wrprotect(ptep: Cell[Pte]) -> None:
+    """Make the PTE read-only in one write, keeping what the hardware sets meanwhile."""
+    ptep.update(_wrprotect)
+
+
 def _set_access_flags(old: Pte, entry: Pte) -> tuple[Pte, bool]:
     new = entry._replace(young=True, dirty=entry.dirty or old.dirty)
     return new, new != old

@@ -70,7 +70,7 @@ def __get_user_pages(mm: MmStruct, start: int, number: int, foll: Foll) -> Pages
     """
     got: tuple[int, ...] = ()
     while len(got) < number:
-        restart(got)
+        restart(got, foll)
         address = start + len(got) * PAGE_SIZE
         vma = mm.find_vma(address)
         if vma is None or check_vma_flags(vma, foll):
@@ -84,11 +84,18 @@ def __get_user_pages(mm: MmStruct, start: int, number: int, foll: Foll) -> Pages
                 return Pages(len(got), got, faulted.locked)
             if faulted.ret:
                 return _so_far(got, faulted.ret)
+            foll = asked_after_fault(vma, foll)
         elif page < 0:
             return _so_far(got, page)
         else:
             got = (*got, page)
     return Pages(len(got), got)
+
+
+@kernel_function("mm/gup.c", quiet=True)
+def asked_after_fault(vma: VmArea, foll: Foll) -> Foll:
+    """What the next look at a page asks for, after a fault for it: the same as before."""
+    return foll
 
 
 def _so_far(got: tuple[int, ...], errno: int) -> Pages:

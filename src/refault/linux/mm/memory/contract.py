@@ -14,8 +14,8 @@ from refault.linux.include.linux.mm_flags import (
     FaultFlag,
     Vm,
     VmFault,
-    illegal_flags,
     illegal_result,
+    insane_flags,
     is_cow_mapping,
     keeps_fault_lock,
 )
@@ -34,7 +34,7 @@ def sanitize_fault_flags(vm_flags: Vm, flags: FaultFlag) -> FaultFlag:
     Flags that do not go together, and a write to what can never be written, are bugs of the
     caller: the kernel warns and answers with SIGSEGV.
     """
-    wrong = illegal_flags(flags)
+    wrong = insane_flags(flags)
     if wrong:
         raise Violation("WARN", f"a fault with {wrong}")
     if flags & FaultFlag.UNSHARE and not is_cow_mapping(vm_flags):

@@ -199,7 +199,7 @@ def set_pte_range(vmf: VmFaultInfo, page: int, *, cow: bool) -> None:
     flags, ops, wp = vmf.vm_flags, vmf.vma.vm_ops, vmf.orig_pte.uffd_wp
     notify = ops is not None and ops.page_mkwrite is not None
     write = bool(flags & Vm.WRITE) and (vmf.write or bool(flags & Vm.SHARED and not notify))
-    entry = mk_pte(page, write=write, dirty=write and vmf.write, uffd_wp=wp)
+    entry = mk_pte(page, write=write, dirty=vmf.write, uffd_wp=wp)
     with atomic():
         if cow:
             folio_add_new_anon_rmap(page)

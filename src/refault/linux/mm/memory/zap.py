@@ -25,6 +25,7 @@ from refault.linux.include.linux.pgtable import (
     set_pte_at,
 )
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
+from refault.linux.mm.hugetlb_lock import hugetlb_zap_begin, hugetlb_zap_end
 from refault.linux.mm.mmu_gather import tlb_finish_mmu, tlb_gather_mmu
 from refault.linux.mm.pgtable_generic import (
     pmd_trans_huge_lock,
@@ -59,9 +60,11 @@ def zap_page_range_single(
 ) -> None:
     """Take away what is mapped between two addresses, by default one page; flush; give it back."""
     mm, end = vma.vm_mm, end or start + PAGE_SIZE
+    hugetlb_zap_begin(vma)
     tlb_gather_mmu(mm)
     zapped = unmap_page_range(vma, start, end, details)
     tlb_finish_mmu(mm, start, end, cleared=zapped.cleared, pages=zapped.pages)
+    hugetlb_zap_end(vma)
 
 
 @kernel_function("mm/memory.c", quiet=True)
