@@ -13,6 +13,7 @@ from refault.scenarios import (
     mm_handlers,
     mm_pages,
     mm_tlb,
+    locks,
     signals_restart,
     signals_sleep,
     uffd_events,
@@ -55,4 +56,5 @@ def refault_scenarios() -> list[ModuleType]:
         mm_cow,
         mm_tlb,
         mm_pages,
+        locks,
     ]

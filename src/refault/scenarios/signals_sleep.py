@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from refault.explore import atomic, choose
 from refault.linux import Kernel
+from refault.linux.include.linux.foll import Foll
 from refault.linux.include.linux.sched import (
     TASK_INTERRUPTIBLE,
     TASK_KILLABLE,
@@ -12,11 +13,7 @@ from refault.linux.include.linux.sched import (
     TASK_UNINTERRUPTIBLE,
     TaskState,
 )
-from refault.linux.include.linux.sched.signal import (
-    fatal_signal_pending,
-    signal_pending,
-    signal_pending_state,
-)
+from refault.linux.include.linux.sched.signal import signal_pending, signal_pending_state
 from refault.linux.include.uapi.errno import ERESTARTSYS
 from refault.linux.include.uapi.signal import (
     SIGCONT,
@@ -34,6 +31,7 @@ from refault.linux.kernel.sched.core import (
     try_to_wake_up,
 )
 from refault.linux.kernel.signal import set_notify_signal
+from refault.linux.mm.gup.pages import gup_signal_pending
 from refault.linux.modelled import current
 from refault.scenarios.api import scenario
 
@@ -183,8 +181,7 @@ def gup_asks_as_sleepers_do(k: Kernel) -> None:
         interruptible = choose(False, True)
         state = TASK_INTERRUPTIBLE if interruptible else TASK_KILLABLE
         with atomic():
-            fatal = fatal_signal_pending(current())
-            pending = fatal or (interruptible and signal_pending(current()))
+            pending = gup_signal_pending(Foll.INTERRUPTIBLE if interruptible else Foll.NONE)
             ends = signal_pending_state(state, current())
         assert pending == ends, "GUP and a sleeper do not agree"
 
