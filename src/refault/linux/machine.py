@@ -18,15 +18,16 @@ from refault.linux.include.uapi.signal import (
     Sigaction,
     Signal,
     Sigset,
-    sigset,
+    blockable,
 )
-from refault.linux.kernel.entry.common import system_call
-from refault.linux.kernel.exit import exit_thread, kill_process
+from refault.linux.kernel.entry.common import irqentry_exit_to_user_mode, system_call
+from refault.linux.kernel.exit import do_exit, kill_process
 from refault.linux.kernel.signal.syscalls import sys_kill, sys_tgkill
 from refault.linux.kernel.trouble import unkillable
 from refault.linux.memory import Memory
 from refault.linux.mm.folio_lock import FolioWaitTable
 from refault.linux.process import AddressSpace
+from refault.linux.modelled import current
 from refault.linux.task import Task
 from refault.linux.tools.testing.selftests.mm.uffd_common import uffd_read_thread
 from refault.linux.uffd import UserFaultFd
@@ -115,7 +116,7 @@ class Kernel(Memory):
 
         def start(function: F) -> F:
             called = name or function.__name__
-            signals = self._signals(called, process, handlers or {}, sigset(blocked))
+            signals = self._signals(called, process, handlers or {}, blockable(blocked))
             self._start(called, function, cpu, daemon, *signals)
             self._named[function] = called
             return function
@@ -301,4 +302,6 @@ def _enabled(features: UffdFeature | None) -> UffdFeature:
 def _run(function: Callable[[], object]) -> None:
     """Threads return nothing: what a story's last line happens to be is no result."""
     function()
-    exit_thread()
+    if current().signals is not None:
+        irqentry_exit_to_user_mode()
+        do_exit()

@@ -95,12 +95,6 @@ def do_exit() -> NoReturn:
     finish()
 
 
-def exit_thread() -> None:
-    """What happens when the function of a thread returns: it exits, and the others go on."""
-    if current().signals is not None:
-        do_exit()
-
-
 def kill_process(sig: Signal = SIGKILL) -> NoReturn:
     """``exit_group(2)`` of the running thread."""
     do_group_exit(sig)

@@ -70,6 +70,11 @@ def sigset(signals: Iterable[Signal]) -> Sigset:
     return tuple(sorted(set(signals)))
 
 
+def blockable(signals: Iterable[Signal]) -> Sigset:
+    """Return a set of signals less the two that cannot be blocked."""
+    return sigset(sig for sig in signals if sig not in (SIGKILL, SIGSTOP))
+
+
 class Sa(IntFlag):
     """``sigaction.sa_flags``, as far as the model uses them."""
 

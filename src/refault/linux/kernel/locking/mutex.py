@@ -31,17 +31,18 @@ class MutexState(NamedTuple):
     """Who holds a mutex, and who waits, the first one first.
 
     ``woken``: the first waiter has been woken and will try; ``handoff``: it was too late once, and
-    is to be handed the mutex.
+    is to be handed the mutex; ``handed``: it has been, and holds it while it is still queued.
     """
 
     owner: str | None = None
     queue: tuple[str, ...] = ()
     woken: bool = False
     handoff: bool = False
+    handed: bool = False
 
     def __repr__(self) -> str:
         held = f"x:{self.owner}" if self.owner else "free"
-        flags = f"{' woken' * self.woken}{' handoff' * self.handoff}"
+        flags = f"{' woken' * self.woken}{' handoff' * self.handoff}{' handed' * self.handed}"
         return " ".join([held, *(f"{task}?" for task in self.queue)]) + flags
 
 
@@ -74,15 +75,14 @@ def _lock(mutex: MutexState, task: str) -> tuple[MutexState, bool]:
 
 def _turn(mutex: MutexState, task: str) -> bool:
     """Whether a waiter has been woken or been handed the mutex."""
-    return mutex.owner == task or (mutex.woken and mutex.queue[:1] == (task,))
+    return (mutex.handed or mutex.woken) and mutex.queue[:1] == (task,)
 
 
 def _try(mutex: MutexState, task: str) -> tuple[MutexState, bool]:
     """A woken waiter tries again; where it is too late, it will be handed the mutex."""
-    if mutex.owner not in (None, task):
+    if mutex.owner and not mutex.handed:
         return mutex._replace(woken=False, handoff=True), False
-    queue = tuple(waiter for waiter in mutex.queue if waiter != task)
-    return MutexState(task, queue), True
+    return MutexState(task, mutex.queue[1:]), True
 
 
 def _leave(mutex: MutexState, task: str) -> tuple[MutexState, None]:
@@ -97,7 +97,7 @@ def _unlock(mutex: MutexState, task: str) -> tuple[MutexState, None]:
     if not mutex.queue:
         return MutexState(), None
     if mutex.handoff:
-        return MutexState(mutex.queue[0], mutex.queue), None
+        return MutexState(mutex.queue[0], mutex.queue, handed=True), None
     return MutexState(None, mutex.queue, woken=True), None
 
 
