@@ -48,6 +48,7 @@ def refault_scenarios() -> list[ModuleType]:
         uffd_read,
         uffd_sleep,
         uffd_events,
+        uffd_modes,
         folio_lock,
         signals_sleep,
         signals_restart,
