@@ -48,11 +48,16 @@ def _sleep(state: TaskState) -> int:
 
 
 def _sleeper(k: Kernel, state: TaskState, sig: Signal, *, threads: int = 1) -> None:
-    """Threads of one process sleep, and a signal is sent to it."""
+    """Threads of one process sleep, and a signal is sent to it; if it wakes them, it kills them."""
     process = k.mm()
+
+    def sleeper() -> None:
+        k.syscall(lambda: _sleep(state))
+        raise AssertionError("woken, and alive")
+
     for number in range(threads):
         k.thread(name=f"sleeper{number or ''}", process=process, handlers={SIGUSR1: _caught})(
-            lambda: k.syscall(lambda: _sleep(state))
+            sleeper
         )
 
     @k.thread
