@@ -155,7 +155,7 @@ def test_a_message_that_cannot_be_copied_is_lost_and_says_so() -> None:
 
 def test_a_userfaultfd_is_not_used_after_it_was_closed_for_good() -> None:
     def story(k: Kernel) -> None:
-        page, uffd = k.uffd_page()
+        _, uffd = k.uffd_page()
 
         @k.thread
         def monitor() -> None:

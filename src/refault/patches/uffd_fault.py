@@ -7,9 +7,9 @@ from typing import Any
 
 from refault.explore import restart
 from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx
-from refault.linux.fs.userfaultfd.fault import blocking_state
+from refault.linux.fs.userfaultfd.fault import userfaultfd_get_blocking_state
 from refault.linux.include.linux.mm_types import FaultFlag, VmFault, VmFaultInfo
-from refault.linux.include.linux.sched import TaskState
+from refault.linux.include.linux.sched import TASK_INTERRUPTIBLE, TASK_KILLABLE, TaskState
 from refault.linux.include.linux.sched.signal import fatal_signal_pending, signal_pending
 from refault.linux.include.uapi.userfaultfd import UffdRange
 from refault.linux.kernel.sched.core import schedule, set_current_state, try_to_wake_up
@@ -81,7 +81,7 @@ def _sleep_until_waken(ctx: UserfaultfdCtx, vmf: VmFaultInfo, must_wait: bool) -
     schedule()
     while not current().wq_flag.read():
         restart()
-        set_current_state(blocking_state(vmf.flags))
+        set_current_state(userfaultfd_get_blocking_state(vmf.flags))
         if current().wq_flag.read() or ctx.released.read():
             break
         if _signalled(vmf):
@@ -123,6 +123,22 @@ def _base(name: str) -> Callable[..., Any]:
     found = modelled_function(name)
     assert found is not None
     return found.function
+
+
+def _state_by_mode(flags: FaultFlag) -> TaskState:
+    user = FaultFlag.USER | FaultFlag.KILLABLE
+    return TASK_INTERRUPTIBLE if flags & user == user else TASK_KILLABLE
+
+
+fault_flag_interruptible = Patch(
+    name="fault_flag_interruptible",
+    title="mm: introduce FAULT_FLAG_INTERRUPTIBLE",
+    kind="fix",
+    commit="c270a7eedcf2",
+    since="5.7",
+    source="Peter Xu, 2020; before it a fault of the kernel slept until it was served or killed",
+    replaces={"userfaultfd_get_blocking_state": _state_by_mode},
+)
 
 
 uffd_waken = Patch(

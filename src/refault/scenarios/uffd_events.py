@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from refault.explore import View, restart
 from refault.linux import Kernel, UserFaultFd
+from refault.linux.fs.userfaultfd.events import mremap_userfaultfd_fail, mremap_userfaultfd_prep
 from refault.linux.include.uapi.errno import EAGAIN
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, UffdEvent, UffdFeature
+from refault.linux.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from refault.scenarios.api import scenario
 
 REMOVE = UffdFeature.EVENT_REMOVE
@@ -110,3 +112,36 @@ def filled_upon_a_removal(k: Kernel) -> None:
         while uffd.copy(page) == -EAGAIN:
             restart()
         filled.write(True)
+
+
+@scenario(
+    source="Mike Rapoport, 2026, userfaultfd: ensure mremap_userfaultfd_fail() releases "
+    "mmap_changing",
+    expect={"": "leak", "with mremap_fail_dec": "holds"},
+)
+def mremap_that_fails(k: Kernel) -> None:
+    """An mremap(2) that runs out of memory half way does not shut the ioctls for ever.
+
+    No event is sent, so nobody lowers ``mmap_changing`` again. A monitor that tries again on
+    -EAGAIN, as it is told to, tries for ever.
+    """
+    process = k.mm()
+    uffd = k.userfaultfd(process, features=UffdFeature.EVENT_REMAP)
+    page = process.mmap(uffd=uffd)
+
+    @k.thread
+    def worker() -> None:
+        page.load()
+
+    @k.thread
+    def program() -> None:
+        mmap_write_lock(page.mm)
+        ctx = mremap_userfaultfd_prep(page.vma)
+        mmap_write_unlock(page.mm)
+        mremap_userfaultfd_fail(ctx)
+
+    @k.thread
+    def monitor() -> None:
+        uffd.read()
+        while uffd.copy(page) == -EAGAIN:
+            restart()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from refault.explore import restart
 from refault.linux import Kernel, Page
+from refault.linux.arch.mmu import copy_from_user
 from refault.linux.include.linux.mm_types import FaultFlag, VmFault
 from refault.linux.include.linux.sched import TASK_NORMAL
+from refault.linux.include.uapi.signal import SIGKILL, SIGUSR1
+from refault.linux.include.uapi.userfaultfd import UffdFeature
 from refault.linux.kernel.sched.core import try_to_wake_up
 from refault.linux.mm.memory import handle_mm_fault
 from refault.linux.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
@@ -13,6 +16,8 @@ from refault.scenarios.api import scenario
 
 ONCE = "without fault_retry_unlimited, without per_vma_lock"
 """A fault can be retried once; an attempt under the lock of a VMA does not count."""
+
+HANDLE = "fs/userfaultfd.c: handle_userfault()"
 
 
 @scenario(
@@ -102,3 +107,98 @@ def get_user_page(page: Page) -> None:
             flags |= FaultFlag.TRIED
             mmap_read_lock(page.mm)
     mmap_read_unlock(page.mm)
+
+
+@scenario(source=f"{HANDLE}: TASK_INTERRUPTIBLE for a fault of user mode")
+def signal_interrupts_the_sleep(k: Kernel) -> None:
+    """A signal is delivered to a task that waits for its page; then the task faults again."""
+    page, uffd = k.uffd_page()
+    handled = k.program.cell("handled", False)
+
+    @k.thread(process=page, handlers={SIGUSR1: lambda: handled.write(True)})
+    def worker() -> None:
+        page.load()
+
+    @k.thread
+    def monitor() -> None:
+        k.kill(worker, SIGUSR1)
+        handled.wait(bool)
+        uffd.copy(page)
+
+
+@scenario(
+    source=f"{HANDLE}: TASK_INTERRUPTIBLE also for a fault of the kernel, since 5.7",
+    expect={
+        "": "livelock",
+        "without fault_flag_interruptible": "deadlock",
+        "5.6": "deadlock",
+    },
+)
+def signal_cannot_be_delivered(k: Kernel) -> None:
+    """A signal that comes while a system call faults ends no sleep, and makes it no sleep.
+
+    The system call has to finish before the handler runs, and needs the page for that. Each time
+    the fault is taken again schedule() finds the signal and returns at once: the task burns its
+    CPU, and sends a message a round, until the monitor has filled the page. Here that waits for
+    the handler, and who slept instead, as up to 5.6, would do so for ever.
+    """
+    page, uffd = k.uffd_page()
+    handled = k.program.cell("handled", False)
+
+    @k.thread(process=page, handlers={SIGUSR1: lambda: handled.write(True)})
+    def worker() -> None:
+        k.syscall(lambda: copy_from_user(page.mm, page.address) or 0)
+
+    @k.thread
+    def monitor() -> None:
+        k.kill(worker, SIGUSR1)
+        handled.wait(bool)
+        uffd.copy(page)
+
+
+@scenario(source=f"{HANDLE}: a sleep that SIGKILL ends")
+def kill_ends_the_sleep(k: Kernel) -> None:
+    """A task that waits for its page can be killed, though nobody serves it."""
+    page, _ = k.uffd_page()
+
+    @k.thread(process=page)
+    def worker() -> None:
+        page.load()
+
+    @k.thread
+    def killer() -> None:
+        k.kill(worker, SIGKILL)
+
+
+@scenario(
+    source="fs/userfaultfd.c: userfaultfd_event_wait_completion(): TASK_KILLABLE",
+    expect={"": "holds"},
+)
+def kill_ends_the_wait_for_a_reader(k: Kernel) -> None:
+    """A program that waits for its event to be read can be killed; nothing is left over."""
+    process = k.mm()
+    uffd = k.userfaultfd(process, features=UffdFeature.EVENT_REMOVE)
+    page = process.mmap(uffd=uffd, contents="page")
+
+    @k.thread(process=page)
+    def program() -> None:
+        page.dontneed()
+
+    @k.thread
+    def killer() -> None:
+        k.kill(program, SIGKILL)
+
+
+@scenario(source=f"{HANDLE}: UFFD_USER_MODE_ONLY")
+def user_mode_only(k: Kernel) -> None:
+    """A userfaultfd for user mode only does not stop system calls: they fail where they fault."""
+    process = k.mm()
+    uffd = k.userfaultfd(process, user_mode_only=True)
+    page = process.mmap(uffd=uffd)
+
+    @k.thread
+    def program() -> None:
+        assert k.syscall(lambda: copy_from_user(page.mm, page.address)) is None
+        page.load()
+
+    k.monitor(uffd)

@@ -82,8 +82,9 @@ def _message(vmf: VmFaultInfo, reason: Vm) -> UffdMsg:
     return UffdMsg(vmf.address, flags, current_task())
 
 
-def blocking_state(flags: FaultFlag) -> TaskState:
-    """``userfaultfd_getblocking_state()``."""
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def userfaultfd_get_blocking_state(flags: FaultFlag) -> TaskState:
+    """Return the state to sleep in: which signals end it is up to the flags, not to the mode."""
     if flags & FaultFlag.INTERRUPTIBLE:
         return TASK_INTERRUPTIBLE
     return TASK_KILLABLE if flags & FaultFlag.KILLABLE else TASK_UNINTERRUPTIBLE
@@ -175,7 +176,7 @@ def handle_userfault(vmf: VmFaultInfo, reason: Vm) -> VmFault:
     uwq = WaitQueueEntry(current_task(), userfaultfd_wake_function, msg=_message(vmf, reason))
     spin_lock(ctx.fault_pending_wqh.lock)
     __add_wait_queue(ctx.fault_pending_wqh, uwq)
-    set_current_state(blocking_state(vmf.flags))
+    set_current_state(userfaultfd_get_blocking_state(vmf.flags))
     spin_unlock(ctx.fault_pending_wqh.lock)
     if huge:
         must_wait = userfaultfd_huge_must_wait(ctx, vmf, reason)
