@@ -16,6 +16,7 @@ from refault.patches import (
     uffd_fault,
     uffd_ioctl,
     uffd_locks,
+    uffd_release,
     userfaultfd,
     vma_lock,
 )
@@ -31,6 +32,7 @@ MODULES = (
     userfaultfd,
     uffd_fault,
     uffd_locks,
+    uffd_release,
     uffd_events,
     uffd_ioctl,
     selftest,

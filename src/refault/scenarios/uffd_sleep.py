@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from refault.explore import restart
-from refault.linux import Kernel, Page
+from refault.linux import Kernel
 from refault.linux.arch.mmu import copy_from_user
-from refault.linux.include.linux.mm_types import FaultFlag, VmFault
+from refault.linux.include.linux.foll import Foll
 from refault.linux.include.linux.sched import TASK_NORMAL
 from refault.linux.include.uapi.signal import SIGKILL, SIGUSR1
 from refault.linux.include.uapi.userfaultfd import UffdFeature
 from refault.linux.kernel.sched.core import try_to_wake_up
-from refault.linux.mm.memory import handle_mm_fault
+from refault.linux.mm.gup.pages import get_user_pages_remote
 from refault.linux.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from refault.scenarios.api import scenario
 
@@ -89,24 +88,13 @@ def close_while_gup_faults(k: Kernel) -> None:
 
     @k.thread
     def gup() -> None:
-        get_user_page(page)
+        mmap_read_lock(page.mm)
+        get_user_pages_remote(page.mm, page.address, 1, Foll.WRITE)
+        mmap_read_unlock(page.mm)
 
     @k.thread
     def monitor() -> None:
         uffd.close()
-
-
-def get_user_page(page: Page) -> None:
-    """What ``__get_user_pages_locked()`` does with one page, as far as it has to do with locks."""
-    flags = FaultFlag.ALLOW_RETRY | FaultFlag.KILLABLE | FaultFlag.WRITE
-    mmap_read_lock(page.mm)
-    while not page.mm.pte(page.address).read().write:
-        restart(flags)
-        ret = handle_mm_fault(page.vma, page.address, flags)
-        if ret & VmFault.RETRY:
-            flags |= FaultFlag.TRIED
-            mmap_read_lock(page.mm)
-    mmap_read_unlock(page.mm)
 
 
 @scenario(source=f"{HANDLE}: TASK_INTERRUPTIBLE for a fault of user mode")

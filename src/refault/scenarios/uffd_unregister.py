@@ -6,7 +6,11 @@ After it nobody can resolve the fault: UFFDIO_COPY to memory that is not registe
 from __future__ import annotations
 
 from refault.linux import Kernel
+from refault.linux.include.linux.foll import Foll
+from refault.linux.include.uapi.signal import SIGQUIT
 from refault.linux.include.uapi.userfaultfd import CopyMode
+from refault.linux.mm.gup.pages import get_user_pages_remote
+from refault.linux.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from refault.scenarios.api import scenario
 
 UNREGISTER = "fs/userfaultfd.c: userfaultfd_unregister()"
@@ -143,3 +147,31 @@ def no_protection_is_left_behind(k: Kernel) -> None:
         assert uffd.unregister(page) == 0
         filled.wait(bool)
         assert not page.is_protected(), "write-protected, and not registered"
+
+
+@scenario(
+    source="Oleg Nesterov, 2019, userfaultfd_release: always remove uffd flags and clear "
+    "vm_userfaultfd_ctx",
+    expect={"": "holds", "without release_while_dumping": "use after free"},
+)
+def close_during_a_core_dump(k: Kernel) -> None:
+    """A close sets memory free also of a process that is dumping core.
+
+    The mappings of such a process were left alone, and with them a pointer to what the close
+    frees. The next fault, here of somebody who looks at the memory of the process, follows it.
+    """
+    page, uffd = k.uffd_page()
+
+    @k.thread(process=page)
+    def program() -> None:
+        k.kill(program, SIGQUIT)
+
+    @k.thread
+    def monitor() -> None:
+        uffd.close()
+
+    @k.thread
+    def debugger() -> None:
+        mmap_read_lock(page.mm)
+        get_user_pages_remote(page.mm, page.address, 1, Foll.WRITE)
+        mmap_read_unlock(page.mm)
