@@ -7,8 +7,14 @@ from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.fs.userfaultfd.ioctl import Request
 from refault.linux.fs.userfaultfd.wake import wake_userfault
 from refault.linux.include.linux.mm_types import MmStruct, Vm, VmArea
-from refault.linux.include.uapi.errno import EAGAIN, EFAULT
-from refault.linux.include.uapi.userfaultfd import UffdRange
+from refault.linux.include.uapi.errno import EAGAIN, EFAULT, EINVAL
+from refault.linux.include.uapi.userfaultfd import (
+    API_FEATURES,
+    UffdFeature,
+    UffdRange,
+    WriteprotectMode,
+)
+from refault.linux.mm.userfaultfd.kind import can_userfault
 from refault.linux.mm.userfaultfd.move import Move, move_pages_ptes
 from refault.linux.mm.userfaultfd.register import userfaultfd_clear_vma
 from refault.patches.patch import Patch
@@ -143,4 +149,37 @@ copy_retry_state = Patch(
     since="7.1",
     source="Mike Rapoport, 2026",
     replaces={"mfill_retry_state_save": _flags, "mfill_retry_state_same": _same_modes},
+)
+
+
+def _no_such_ioctl(ctx: UserfaultfdCtx, ask: Request, mode: WriteprotectMode) -> int:
+    return -EINVAL
+
+
+def _features_before_wp() -> UffdFeature:
+    return API_FEATURES & ~(
+        UffdFeature.PAGEFAULT_FLAG_WP
+        | UffdFeature.WP_HUGETLBFS_SHMEM
+        | UffdFeature.WP_UNPOPULATED
+        | UffdFeature.WP_ASYNC
+    )
+
+
+def _not_for_wp(vma: VmArea, modes: Vm, asynchronous: bool) -> bool:
+    return not modes & Vm.UFFD_WP and can_userfault(vma, modes)
+
+
+uffd_wp = Patch(
+    name="uffd_wp",
+    title="userfaultfd: wp: add the writeprotect API to userfaultfd ioctl",
+    kind="fix",
+    commit="63b2d4174c4a",
+    since="5.7",
+    source="Shaohua Li, Andrea Arcangeli, Peter Xu, 2020; a story whose memory is registered for "
+    "it from the beginning has it all the same",
+    replaces={
+        "userfaultfd_writeprotect": _no_such_ioctl,
+        "uffd_api_features": _features_before_wp,
+        "vma_can_userfault": _not_for_wp,
+    },
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from refault.linux import Kernel
 from refault.linux.include.uapi.errno import EEXIST
-from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, UffdFeature
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, RegisterMode, UffdFeature
 from refault.scenarios.api import scenario
 
 POISON = "fs/userfaultfd.c: userfaultfd_must_wait(): a marker counts as none"
@@ -108,3 +108,29 @@ def written_without_asking(k: Kernel) -> None:
         before = page.load()
         after = page.load()
         assert not page.is_protected() or before == after, "written, and still protected"
+
+
+@scenario(
+    source="Peter Xu, 2020, userfaultfd: wp: add the writeprotect API to userfaultfd ioctl",
+    expect={"": "holds", "without uffd_wp": "assertion failure"},
+)
+def writes_are_told(k: Kernel) -> None:
+    """A program that asks for write-protection is told of the first write to a page."""
+    process = k.mm()
+    uffd = k.userfaultfd(process, features=None)
+    page = process.mmap(contents="page")
+    ready = k.program.cell("ready", False)
+
+    @k.thread(daemon=True)
+    def monitor() -> None:
+        assert uffd.api(UffdFeature.PAGEFAULT_FLAG_WP).ret == 0, "no write-protection here"
+        assert uffd.register(page, RegisterMode.WP) == 0
+        assert uffd.protect(page) == 0
+        ready.write(True)
+        uffd.read()
+        uffd.unprotect(page)
+
+    @k.thread
+    def program() -> None:
+        ready.wait(bool)
+        page.store(1)

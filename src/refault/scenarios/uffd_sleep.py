@@ -6,8 +6,9 @@ from refault.linux import Kernel
 from refault.linux.arch.mmu import copy_from_user
 from refault.linux.include.linux.foll import Foll
 from refault.linux.include.linux.sched import TASK_NORMAL
+from refault.linux.include.uapi.errno import EEXIST, ESRCH
 from refault.linux.include.uapi.signal import SIGKILL, SIGUSR1
-from refault.linux.include.uapi.userfaultfd import UffdFeature
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, UffdFeature
 from refault.linux.kernel.sched.core import try_to_wake_up
 from refault.linux.mm.gup.pages import get_user_pages_remote
 from refault.linux.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
@@ -190,3 +191,19 @@ def user_mode_only(k: Kernel) -> None:
         page.load()
 
     k.monitor(uffd)
+
+
+@scenario(source="fs/userfaultfd.c: mmget_not_zero() fails: -ESRCH")
+def monitor_of_the_dead(k: Kernel) -> None:
+    """A monitor that fills for a process that was killed is told that it is gone."""
+    page, uffd = k.uffd_page()
+
+    @k.thread(process=page)
+    def worker() -> None:
+        page.load()
+
+    @k.thread
+    def monitor() -> None:
+        k.kill(worker, SIGKILL)
+        assert uffd.copy(page) in (PAGE_SIZE, -ESRCH)
+        assert uffd.copy(page) in (-EEXIST, -ESRCH)

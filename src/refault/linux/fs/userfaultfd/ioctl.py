@@ -1,9 +1,10 @@
 """The ioctls that resolve faults (``fs/userfaultfd.c``).
 
 Those that fill holes share a frame. While an event has not been read they answer ``-EAGAIN``;
-then the arguments are read and looked at; and at the end the result is written to the program's
-struct, and what was filled is woken, unless the caller asked not to. **An error wakes nobody**,
-be it ``-EEXIST``, which says that the page is there, or a result that could not be written.
+then the arguments are read and looked at, and whether the process is still there (``-ESRCH``); and
+at the end the result is written to the program's struct, and what was filled is woken, unless the
+caller asked not to. **An error wakes nobody**, be it ``-EEXIST``, which says that the page is
+there, or a result that could not be written.
 
 They return what the program finds in the struct: the bytes filled, of which fewer than it asked
 for are an ``-EAGAIN`` of the ioctl, or ``-errno``; ``-EFAULT`` also where nothing could be written.
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from refault.explore import note
 from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx
 from refault.linux.fs.userfaultfd.wake import wake_userfault
-from refault.linux.include.uapi.errno import EAGAIN, EFAULT, EINVAL, errno_name
+from refault.linux.include.uapi.errno import EAGAIN, EFAULT, EINVAL, ESRCH, errno_name
 from refault.linux.include.uapi.userfaultfd import (
     PAGE_SIZE,
     ContinueMode,
@@ -29,6 +30,7 @@ from refault.linux.include.uapi.userfaultfd import (
     WriteprotectMode,
     ZeropageMode,
 )
+from refault.linux.kernel.fork import mmget_not_zero
 from refault.linux.mm.userfaultfd.copy import Source
 from refault.linux.mm.userfaultfd.mfill import (
     mfill_atomic_continue,
@@ -90,6 +92,8 @@ def _fill(
     err = validate_range(ask.dst, ask.length) or validate()
     if err:
         return err
+    if not mmget_not_zero(ctx.mm):
+        return -ESRCH
     filled = work()
     if ask.struct is not UserStruct.WRITABLE:
         return fail_put_user(ctx, ask, filled, dontwake)
@@ -211,6 +215,8 @@ def userfaultfd_writeprotect(ctx: UserfaultfdCtx, ask: Request, mode: Writeprote
     protect = bool(mode & WriteprotectMode.WP)
     if validate_range(ask.dst, ask.length) or (protect and mode & WriteprotectMode.DONTWAKE):
         return -EINVAL
+    if not mmget_not_zero(ctx.mm):
+        return -ESRCH
     dontwake = bool(mode & WriteprotectMode.DONTWAKE)
     ret = mwriteprotect_range(ctx, ask.dst, ask.length, protect)
     if ret:

@@ -7,8 +7,9 @@ from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.fs.userfaultfd.ioctl import Request, is_initialized, validate_range
 from refault.linux.fs.userfaultfd.wake import wake_userfault
 from refault.linux.include.linux.mm_types import Vm, VmArea
-from refault.linux.include.uapi.errno import EBUSY, EFAULT, EINVAL, EPERM, errno_name
+from refault.linux.include.uapi.errno import EBUSY, EFAULT, EINVAL, ENOMEM, EPERM, errno_name
 from refault.linux.include.uapi.userfaultfd import RegisterMode, UffdFeature, UffdRange, UserStruct
+from refault.linux.kernel.fork import mmget_not_zero
 from refault.linux.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from refault.linux.mm.userfaultfd.kind import can_userfault
 from refault.linux.mm.userfaultfd.lock import vma_bounds, vmas_in
@@ -57,6 +58,8 @@ def userfaultfd_register(ctx: UserfaultfdCtx, ask: Request, mode: RegisterMode) 
     err = validate_range(ask.dst, ask.length)
     if err:
         return err
+    if not mmget_not_zero(ctx.mm):
+        return -ENOMEM
     mmap_write_lock(ctx.mm)
     err = _may_register(ctx, modes, ask.range)
     if not err:
@@ -95,6 +98,8 @@ def userfaultfd_unregister(ctx: UserfaultfdCtx, ask: Request) -> int:
     err = validate_range(ask.dst, ask.length)
     if err:
         return err
+    if not mmget_not_zero(ctx.mm):
+        return -ENOMEM
     mmap_write_lock(ctx.mm)
     err = _unregister_locked(ctx, ask.range)
     mmap_write_unlock(ctx.mm)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from refault.explore import note
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.include.linux.mm_types import MmStruct, Vm, VmArea
+from refault.linux.kernel.fork import mmget_not_zero
 from refault.linux.mm.mmap_lock import mmap_write_lock, mmap_write_unlock, vma_start_write
 from refault.linux.mm.userfaultfd.lock import vma_bounds, vmas_in
 from refault.linux.mm.userfaultfd.wp import uffd_wp_range
@@ -79,6 +80,8 @@ def userfaultfd_release_all(ctx: UserfaultfdCtx) -> None:
     Taking mmap_lock and each VMA lock for writing flushes out the faults that have not seen
     ``released``: when it is done they are queued, and nobody can be queued after them.
     """
+    if not mmget_not_zero(ctx.mm):
+        return
     mmap_write_lock(ctx.mm)
     for vma in all_vmas(ctx.mm):
         if vma.ctx is ctx:
