@@ -26,8 +26,8 @@ from refault.linux.kernel.signal.syscalls import sys_kill, sys_tgkill
 from refault.linux.kernel.trouble import unkillable
 from refault.linux.memory import Memory
 from refault.linux.mm.folio_lock import FolioWaitTable
-from refault.linux.process import AddressSpace
 from refault.linux.modelled import current
+from refault.linux.process import AddressSpace
 from refault.linux.task import Task
 from refault.linux.tools.testing.selftests.mm.uffd_common import uffd_read_thread
 from refault.linux.uffd import UserFaultFd

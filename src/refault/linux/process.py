@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from refault.explore import UserError
+from refault.linux.arch.stack import Find
+from refault.linux.arch.table import entry
 from refault.linux.include.linux.fs import File
 from refault.linux.include.linux.mm_types import MmStruct, Vm
 from refault.linux.include.linux.page import Folio
-from refault.linux.include.linux.pgtable import NONE, ZERO_PFN, Pte, mk_pte
+from refault.linux.include.linux.pgtable import (
+    NONE,
+    ZERO_PFN,
+    Pte,
+    PteMarker,
+    make_pte_marker,
+    mk_pte,
+)
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.entry.common import system_call
+from refault.linux.lib.maple_tree import MapleTree, mt_free_rcu
 from refault.linux.memory import BOOT_CPU
 from refault.linux.mm.dup_mmap import dup_mmap
 from refault.linux.mm.oom_kill import oom_reap_task_mm
@@ -19,6 +30,9 @@ if TYPE_CHECKING:
     from refault.explore import Cell
     from refault.linux.machine import Kernel
     from refault.linux.uffd import UserFaultFd
+
+
+_MARKERS = {"guard page": PteMarker.GUARD, "poisoned page": PteMarker.POISONED}
 
 
 class AddressSpace:
@@ -52,8 +66,9 @@ class AddressSpace:
 
         Of several ``pages`` the first is returned, ``page[1]`` is the one behind it. ``contents``
         says what is there when the scenario begins: nothing, a ``"zero page"``, or a
-        ``"page"`` of its own, which is written, exclusive and long on the LRU list; ``protected``,
-        that userfaultfd has write-protected it.
+        ``"page"`` of its own, which is written, exclusive and long on the LRU list, a ``"guard
+        page"`` of ``MADV_GUARD_INSTALL`` or a ``"poisoned page"`` of ``UFFDIO_POISON``;
+        ``protected``, that userfaultfd has write-protected it.
 
         Or a mapping of a ``file`` from its page ``pgoff`` on, private unless ``shared``; or of
         ``hugetlb`` pages. Memory that is ``fresh`` has no anon_vma yet. In a process with
@@ -79,6 +94,22 @@ class AddressSpace:
         if hugetlb:
             self.kernel.add_hugetlb(vma)
         return Page(self.kernel, vma, vma.vm_start)
+
+    def stack(self, prot: Vm = Vm.READ | Vm.WRITE) -> tuple[Page, Page]:
+        """Map a stack of one page; returns it, and the page next to it that it can grow into.
+
+        Where it grows to is up to the architecture. A kernel thread frees for RCU what growing it
+        replaces.
+        """
+        up = entry(self.kernel.arch).find is Find.UP
+        mm = self.mm
+        mm.stack_tree = MapleTree(mm.program, f"{mm.prefix}mm_mt")
+        vma = mm.add_stack(prot | Vm.MAYWRITE | (Vm.GROWSUP if up else Vm.GROWSDOWN), up)
+        tree = mm.stack_tree
+        self.kernel.thread(name=f"{mm.prefix}rcu", daemon=True)(lambda: mt_free_rcu(tree))
+        page = Page(self.kernel, vma, vma.vm_start)
+        beside = page.address + (PAGE_SIZE if up else -PAGE_SIZE)
+        return page, Page(self.kernel, vma, beside)
 
     def room(self, pages: int = 1, *, file: File | None = None) -> Page:
         """Leave room for ``mremap()``, for a mapping of ``file`` or of anonymous memory."""
@@ -128,6 +159,9 @@ class AddressSpace:
             folio = Folio(refcount=1, mapcount=1, exclusive=True)
             pfn = self.kernel.add_frame(BOOT_CPU, folio)
             return mk_pte(pfn, write=bool(prot & Vm.WRITE), dirty=True, uffd_wp=protected)
+        if contents in _MARKERS:
+            return make_pte_marker(_MARKERS[contents])
         if contents:
-            raise UserError(f"a page cannot hold {contents!r}", "say 'page', 'zero page' or ''")
+            known = ", ".join(map(repr, ("page", "zero page", *_MARKERS)))
+            raise UserError(f"a page cannot hold {contents!r}", f"say {known} or ''")
         return NONE

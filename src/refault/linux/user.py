@@ -100,6 +100,16 @@ class Page:
         """Read from the page."""
         return cpu.load(self.mm, self.address)
 
+    @system_call
+    def get_user(self) -> int:
+        """A system call reads from the page: returns the word, or -EFAULT."""
+        return cpu.get_user(self.mm, self.address)
+
+    @system_call
+    def put_user(self, value: int) -> int:
+        """A system call writes to the page: returns 0 or -EFAULT."""
+        return cpu.put_user(self.mm, self.address, value)
+
     def must_wait(self) -> bool:
         """What ``userfaultfd_must_wait()`` says of the page, to a fault that holds its lock."""
         ctx = self.vma.ctx

@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 from refault.linux.arch.ptrace import Access, PtRegs
 from refault.linux.include.linux.mm_types import MmStruct, Vm, VmArea
+from refault.linux.mm.lock_mm_and_find_vma import lock_mm_and_find_vma
 from refault.linux.mm.mmap import expand_stack, find_vma, find_vma_prev
 from refault.linux.mm.mmap_lock import (
-    lock_mm_and_find_vma,
     mmap_read_lock,
     mmap_read_trylock,
     mmap_read_unlock,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
     from refault.linux.include.linux.fs import File
     from refault.linux.include.linux.mm import VmOperations
+    from refault.linux.lib.maple_tree import MapleTree
 
 __all__ = [
     "FaultFlag",
@@ -183,8 +184,9 @@ class MmStruct:
     each page would only allow more of what the PTEs already see. ``vmas`` are all VMAs that there
     can be; those in the tree have a span. ``unstable`` is ``MMF_UNSTABLE``: the OOM reaper has
     begun to take memory away. ``write_protect_seq`` is what fork and ``pin_user_pages_fast()`` have
-    between them. The ``family`` are all processes that may share
-    anonymous pages: a process, its children and theirs.
+    between them. The ``family`` are all processes that may share anonymous pages: a process, its
+    children and theirs. ``stack_tree`` are the nodes that the tree of VMAs is made of, in a
+    process with a stack that grows.
     """
 
     def __init__(self, program: Program, name: str, pmd: Pmd | HugePmd = Pmd.TABLE) -> None:
@@ -196,6 +198,7 @@ class MmStruct:
         self.pmd: Cell[Pmd | HugePmd] = program.cell(f"{prefix}pmd", pmd)
         self.unstable: Cell[bool] = program.cell(f"{prefix}MMF_UNSTABLE", False)
         self.write_protect_seq = SeqCount(program, f"{prefix}write_protect_seq")
+        self.stack_tree: MapleTree | None = None
         self.vmas: list[VmArea] = []
         self.ptes: dict[int, Cell[Pte]] = {}
         self.family: list[MmStruct] = [self]
@@ -228,6 +231,12 @@ class MmStruct:
         return self._add(
             VmArea(self, number, flags=flags, span=span, ctx=ctx, file=file, anon_vma=anon_vma)
         )
+
+    def add_stack(self, flags: Vm, up: bool) -> VmArea:
+        """Map one page of the two that a stack has room for: the lower one if it grows up."""
+        start = self.add_room((NONE, NONE)) + (0 if up else PAGE_SIZE)
+        span = VmSpan(start, start + PAGE_SIZE)
+        return self._add(VmArea(self, len(self.vmas), flags=flags, span=span))
 
     def add_spare(self, file: File | None = None) -> VmArea:
         """Set a VMA aside for what is mapped while the story runs."""
