@@ -6,6 +6,8 @@ from types import ModuleType
 
 from refault.plugins import hookimpl
 from refault.scenarios import (
+    arch_kernel_mode,
+    arch_results,
     folio_lock,
     kvm_postcopy,
     litmus_uffd_wp,
@@ -58,4 +60,6 @@ def refault_scenarios() -> list[ModuleType]:
         mm_tlb,
         mm_pages,
         locks,
+        arch_kernel_mode,
+        arch_results,
     ]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from refault.explore import Violation, restart
 from refault.linux.arch.effects import (
@@ -79,10 +79,10 @@ class PageFault:
     SIGSEGV that is set before the first attempt and once a VMA is found, never back: it goes stale
     when a retry finds no VMA. ``segv`` is the code for VM_FAULT_SIGSEGV, None for that variable.
     ``mceerr`` tells user space of poison; ``kernel_sigbus`` sends SIGBUS in kernel mode as well.
-    ``killed_returns`` is the old bug of a fault that SIGKILL interrupts in kernel mode.
-    ``looks_once`` is a kernel that reaches user memory by looking the page up, and gives up if it
-    is not there after one fault. ``storage`` is where ptrace finds the details. ``until`` is the
-    version without the architecture.
+    ``error_bits`` are those that lead to the error path. ``looks_once`` is a kernel that reaches
+    user memory by looking the page up, and gives up if it is not there after one fault.
+    ``storage`` is where ptrace finds the details. ``until`` is the version without the
+    architecture.
     """
 
     arch: str
@@ -102,7 +102,7 @@ class PageFault:
     segv: SiCode | None = None
     mceerr: bool = False
     kernel_sigbus: bool = False
-    killed_returns: bool = False
+    error_bits: VmFault = VmFault.ERROR
     looks_once: bool = False
     storage: str = ""
     until: str = ""
@@ -151,9 +151,10 @@ class PageFault:
         if not fault & DROPPED:
             vma_end_read(vma)
         if not fault & VmFault.RETRY:
-            return self.error(f._replace(fault=fault)) if fault & VmFault.ERROR else End.RESUME
+            failed = fault & self.error_bits
+            return self.error(f._replace(fault=fault)) if failed else End.RESUME
         if interrupted(fault, f.regs):
-            return End.RESUME if f.regs.user else self.killed(f)
+            return End.RESUME if f.regs.user else self.piece("killed", f)
         return f._replace(flags=fault_tried(f.flags) if fault & VmFault.MAJOR else f.flags)
 
     def under_mmap_lock(self, f: InFlight) -> InFlight | End:
@@ -173,7 +174,7 @@ class PageFault:
         locked = True
         for test in self.order:
             if test == "S" and interrupted(f.fault, f.regs):
-                return End.RESUME if f.regs.user else self.killed(f)
+                return End.RESUME if f.regs.user else self.piece("killed", f)
             if test == "C" and f.fault & VmFault.COMPLETED:
                 return End.RESUME
             if test == "R" or (test == "r" and not f.fault & VmFault.ERROR):
@@ -182,16 +183,19 @@ class PageFault:
             elif test == "U":
                 mmap_read_unlock(f.mm)
                 locked = False
-            elif test == "E" and f.fault & VmFault.ERROR:
+            elif test == "E" and f.fault & self.error_bits:
                 if locked:
                     mmap_read_unlock(f.mm)
                 return self.error(f)
         return End.RESUME
 
+    def piece(self, name: str, f: InFlight) -> End:
+        """Run a piece of the handler; some can be replaced by patches, under that name."""
+        known = PIECES.get((self.arch, name))
+        return known(f) if known else cast("End", getattr(self, name)(f))
+
     def killed(self, f: InFlight) -> End:
         """Answer a fatal signal that interrupted a fault of kernel mode."""
-        if self.killed_returns:
-            return End.RESUME
         return self.no_context(f, SigInfo(SIGBUS, SiCode.BUS_ADRERR, f.access.address))
 
     def error(self, f: InFlight) -> End:
@@ -211,9 +215,10 @@ class PageFault:
         if action is Do.BUG:
             raise Violation("BUG", f"{self.arch} does not expect {f.fault!r}")
         if action is Do.SIGBUS:
-            return self.sigbus(f)
+            poison = f.fault & POISON and not f.fault & VmFault.SIGBUS
+            return self.piece("poisoned" if poison else "sigbus", f)
         if action is Do.SIGSEGV:
-            return self.bad_area(f._replace(code=self.segv or f.code))
+            return self.piece("sigsegv", f)
         if not f.regs.user:
             return self.no_context(f, SigInfo(SIGSEGV, MAPERR, f.access.address))
         pagefault_out_of_memory()
@@ -229,6 +234,14 @@ class PageFault:
         if f.regs.user:
             return End.RESUME
         return self.no_context(f, SigInfo(SIGBUS, SiCode.BUS_ADRERR, f.access.address))
+
+    def poisoned(self, f: InFlight) -> End:
+        """Answer poison, where it is known."""
+        return self.sigbus(f)
+
+    def sigsegv(self, f: InFlight) -> End:
+        """Answer VM_FAULT_SIGSEGV."""
+        return self.bad_area(f._replace(code=self.segv or f.code))
 
     def not_found(self, f: InFlight) -> End:
         """Answer an address that nothing maps; no lock is held."""
@@ -265,9 +278,14 @@ class Registered(NamedTuple):
 ENTRIES: dict[str, Registered] = {}
 """The entries of all architectures that have been imported; ``table`` imports them all."""
 
+PIECES: dict[tuple[str, str], Callable[[InFlight], End]] = {}
+"""Pieces of entries that patches can replace, by architecture and method."""
 
-def register(entry: PageFault) -> Callable[[MmStruct, Access, PtRegs], End]:
-    """Make the modelled function of an entry and return it."""
+
+def register(
+    entry: PageFault, pieces: tuple[str, ...] = ()
+) -> Callable[[MmStruct, Access, PtRegs], End]:
+    """Make the modelled function of an entry, and those of its pieces; return the first."""
 
     def handle(mm: MmStruct, access: Access, regs: PtRegs) -> End:
         return entry.handle(mm, access, regs)
@@ -276,4 +294,15 @@ def register(entry: PageFault) -> Callable[[MmStruct, Access, PtRegs], End]:
     handle.__doc__ = f"Handle a page fault on {entry.arch}."
     call = kernel_function(entry.file, quiet=True, qualified=entry.arch != HOME)(handle)
     ENTRIES[entry.arch] = Registered(entry, call)
+    for piece in pieces:
+        PIECES[entry.arch, piece] = _modelled(entry, piece)
     return call
+
+
+def _modelled(entry: PageFault, piece: str) -> Callable[[InFlight], End]:
+    def run(f: InFlight) -> End:
+        return cast("End", getattr(entry, piece)(f))
+
+    run.__name__ = piece
+    run.__doc__ = getattr(PageFault, piece).__doc__
+    return kernel_function(entry.file, quiet=True, qualified=True)(run)

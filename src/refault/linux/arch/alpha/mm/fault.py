@@ -16,5 +16,6 @@ do_page_fault = register(
         file="arch/alpha/mm/fault.c",
         mask=write_implies_read,
         kernel_sigbus=True,
-    )
+    ),
+    pieces=("killed",),
 )

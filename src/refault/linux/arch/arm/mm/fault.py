@@ -39,5 +39,6 @@ do_page_fault = register(
         one_code=False,
         segv=SiCode.SEGV_MAPERR,
         storage="thread.address, error_code, trap_no",
-    )
+    ),
+    pieces=("killed",),
 )

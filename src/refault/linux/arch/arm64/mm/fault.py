@@ -50,5 +50,6 @@ do_page_fault = register(
         segv=SiCode.SEGV_MAPERR,
         mceerr=True,
         storage="thread.fault_address, fault_code",
-    )
+    ),
+    pieces=("killed",),
 )

@@ -23,5 +23,6 @@ do_page_fault = register(
         errors=((VmFault.OOM, Do.OOM), (VmFault.SIGBUS, Do.SIGBUS)),
         otherwise=Do.SIGSEGV,
         segv=ACCERR,
-    )
+    ),
+    pieces=("killed",),
 )

@@ -21,5 +21,6 @@ ia64_do_page_fault = register(
         mask=write_implies_read,
         storage="siginfo.si_isr",
         until="6.7",
-    )
+    ),
+    pieces=("killed",),
 )

@@ -53,5 +53,6 @@ do_page_fault = register(
         one_code=False,
         segv=SiCode.SEGV_MAPERR,
         storage="thread.signo, code, faddr",
-    )
+    ),
+    pieces=("killed",),
 )

@@ -38,5 +38,6 @@ do_page_fault = register(
         mask=unprotected,
         stack=stack_write,
         storage="regs.ear, esr",
-    )
+    ),
+    pieces=("killed",),
 )

@@ -30,5 +30,6 @@ do_page_fault = register(
         file="arch/nios2/mm/fault.c",
         mask=AnyOf(Vm.READ, Vm.WRITE, Vm.EXEC),
         disabled_signal=True,
-    )
+    ),
+    pieces=("killed",),
 )

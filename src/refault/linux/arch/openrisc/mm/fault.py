@@ -29,5 +29,6 @@ do_page_fault = register(
         stack=within_a_page,
         disabled=Disabled.INTERRUPT,
         kernel_sigbus=True,
-    )
+    ),
+    pieces=("killed",),
 )

@@ -75,5 +75,6 @@ do_page_fault = register(
         one_code=False,
         mceerr=True,
         storage="regs.ior, isr",
-    )
+    ),
+    pieces=("killed",),
 )

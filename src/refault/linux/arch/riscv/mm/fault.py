@@ -36,5 +36,6 @@ handle_page_fault = register(
         errors=BUS_FIRST,
         segv=SiCode.SEGV_MAPERR,
         storage="thread.bad_cause",
-    )
+    ),
+    pieces=("killed", "poisoned", "sigsegv"),
 )

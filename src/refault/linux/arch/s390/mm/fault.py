@@ -47,5 +47,6 @@ do_exception = register(
         one_code=False,
         segv=SiCode.SEGV_MAPERR,
         storage="regs.int_parm_long",
-    )
+    ),
+    pieces=("poisoned",),
 )

@@ -33,5 +33,6 @@ do_sparc_fault = register(
         mask=exec_implies_read,
         disabled=Disabled.PAGEFAULT,
         kernel_sigbus=True,
-    )
+    ),
+    pieces=("killed",),
 )

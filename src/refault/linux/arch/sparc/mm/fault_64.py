@@ -22,5 +22,6 @@ do_sparc64_fault = register(
         disabled_signal=True,
         kernel_sigbus=True,
         storage="thread_info.fault_code, fault_address",
-    )
+    ),
+    pieces=("killed",),
 )

@@ -14,5 +14,6 @@ do_page_fault = register(
         file="arch/xtensa/mm/fault.c",
         mask=write_implies_read,
         kernel_sigbus=True,
-    )
+    ),
+    pieces=("killed",),
 )
