@@ -7,6 +7,7 @@ changes is a bug that goes away, or an ABI that does.
 
 from __future__ import annotations
 
+import functools
 from itertools import product
 from typing import NamedTuple
 
@@ -55,6 +56,7 @@ def _seen(result: Result) -> tuple[object, ...]:
     return result.end, result.effects, result.held
 
 
+@functools.cache
 def service(arch: str) -> Service:
     """Find the parameters with which the helper serves an architecture best."""
     tried = {served: differences(arch, served) for served in OFFERED}

@@ -8,6 +8,7 @@ from refault.plugins import hookimpl
 from refault.scenarios import (
     arch_kernel_mode,
     arch_results,
+    arch_rules,
     folio_lock,
     kvm_postcopy,
     litmus_uffd_wp,
@@ -62,4 +63,5 @@ def refault_scenarios() -> list[ModuleType]:
         locks,
         arch_kernel_mode,
         arch_results,
+        arch_rules,
     ]
