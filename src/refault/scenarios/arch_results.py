@@ -90,7 +90,7 @@ REACHABLE = (
 
 @scenario(
     source=VIRO_XU,
-    claims=("19", "27"),
+    claims=("27", "Q1"),
     expect={
         **everywhere({"csky": "BUG", "sh": "lock imbalance"}, "holds"),
         **everywhere({}, "holds", GENERIC),

@@ -8,6 +8,10 @@ from . import foll_interruptible, signals, userfaultfd_wake
 from .claim import Claim
 
 MODULES = (foll_interruptible, userfaultfd_wake, signals)
+from . import fault_retry, signals, userfaultfd_wake
+from .claim import Claim
+
+MODULES = (fault_retry, userfaultfd_wake, signals)
 
 
 @hookimpl
