@@ -44,8 +44,8 @@ from refault.linux.kernel.rcu.srcutree import (
 from refault.linux.kernel.rcu.tree import Rcu, rcu_read_lock, rcu_read_unlock, synchronize_rcu
 from refault.linux.kernel.sched.core import schedule, schedule_timeout, set_current_state
 from refault.linux.kernel.sched.core import try_to_wake_up as wake
+from refault.linux.memory import BOOT_CPU
 from refault.linux.mm.folio_lock import folio_lock, folio_unlock
-from refault.linux.user import BOOT_CPU
 
 TASKS = ("ann", "bob", "cid", "dot")
 

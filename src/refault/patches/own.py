@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from refault.patches import (
+    arch_fault,
     cow,
     faults,
-    arch_fault,
     folio_lock,
     generic_page_fault,
     kvm,
     reuse,
     selftest,
     signals,
-    tlb,
     stackrot,
+    tlb,
     uffd_events,
     uffd_fault,
     uffd_ioctl,

@@ -7,8 +7,8 @@ VMA, and mmap_lock alone does not keep out VMA readers.
 
 ``vma_start_read()`` is one step here. In the kernel it compares the sequence numbers, raises the
 reference count, and compares again; a reader that loses in between has only raised the count for
-a moment, which no one can tell from not having started. Up to 6.14 there was an rwsem in the place
-of the count; ``tests/linux/test_vma_lock_forms.py`` has both, step by step, and finds no difference.
+a moment, which no one can tell from not having started. Up to 6.14 there was an rwsem in place
+of the count; ``tests/linux/test_vma_lock_forms.py`` has both, step by step, and they are alike.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from .claim import Claim
 
 MODULES = (foll_interruptible, userfaultfd_wake, signals)
 from . import fault_retry, signals, userfaultfd_wake
-from .claim import Claim
 
 MODULES = (fault_retry, userfaultfd_wake, signals)
 
