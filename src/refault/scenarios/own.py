@@ -55,7 +55,6 @@ def refault_scenarios() -> list[ModuleType]:
         folio_lock,
         signals_sleep,
         signals_restart,
-        uffd_modes,
         mm_handlers,
         mm_cow,
         mm_tlb,

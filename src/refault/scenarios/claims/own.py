@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from refault.plugins import hookimpl
 
-from . import foll_interruptible, signals, userfaultfd_wake
+from . import fault_retry, foll_interruptible, signals, userfaultfd_wake
 from .claim import Claim
 
-MODULES = (foll_interruptible, userfaultfd_wake, signals)
-from . import fault_retry, signals, userfaultfd_wake
-
-MODULES = (fault_retry, userfaultfd_wake, signals)
+MODULES = (fault_retry, foll_interruptible, userfaultfd_wake, signals)
 
 
 @hookimpl
