@@ -49,25 +49,6 @@ uffd_release_retry = Patch(
 )
 
 
-def _retry_once(vmf: VmFaultInfo, ctx: UserfaultfdCtx | None) -> VmFault | None:
-    if vmf.flags & FaultFlag.TRIED:
-        vmf = vmf._replace(flags=vmf.flags & ~FaultFlag.ALLOW_RETRY)
-    return _nopage_on_release(vmf, ctx)
-
-
-fault_retry_unlimited = Patch(
-    name="fault_retry_unlimited",
-    title="mm: allow VM_FAULT_RETRY for multiple times",
-    kind="fix",
-    commit="4064b9827063",
-    since="5.7",
-    source="Peter Xu, 2020; before it the second attempt of a fault could not wait, here as far "
-    "as userfaultfd goes",
-    replaces={"userfault_refused": _retry_once},
-    over=("uffd_release_retry",),
-)
-
-
 def _signalled(vmf: VmFaultInfo) -> bool:
     """Whether a signal ends the wait: any if user mode faulted, else a fatal one."""
     user = bool(vmf.flags & FaultFlag.USER)
