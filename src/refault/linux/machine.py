@@ -266,12 +266,21 @@ class Kernel(Memory):
         )
         return page, uffd
 
-    def monitor(self, uffd: UserFaultFd, *, wp: bool = False, name: str = "monitor") -> None:
+    def monitor(
+        self,
+        uffd: UserFaultFd,
+        *,
+        wp: bool = False,
+        name: str = "monitor",
+        process: AddressSpace | Page | None = None,
+    ) -> None:
         """Start the selftest's monitor, which serves faults for ever.
 
-        With ``wp`` it write-protects what it fills.
+        With ``wp`` it write-protects what it fills. As a thread of the ``process`` it keeps that
+        alive.
         """
-        self._start(name, lambda: uffd_read_thread(uffd.ctx, wp), None, True)
+        signals = self._process(process) if process is not None else None
+        self._start(name, lambda: uffd_read_thread(uffd.ctx, wp), None, True, signals)
 
     def folio_wait_table(self) -> None:
         """Let tasks wait for folio locks as the kernel does, on wait queues, step by step.

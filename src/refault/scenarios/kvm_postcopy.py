@@ -66,7 +66,7 @@ def vcpu_kicked_and_run_again(k: Kernel) -> None:
     def qemu() -> None:
         k.kill(vcpu, SIGUSR1)
 
-    k.monitor(uffd)
+    k.monitor(uffd, process=page)
 
 
 @scenario(source=SERIES, expect={"": "unserved fault"})

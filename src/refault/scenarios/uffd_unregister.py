@@ -9,6 +9,7 @@ from refault.linux import Kernel
 from refault.linux.include.linux.foll import Foll
 from refault.linux.include.uapi.signal import SIGQUIT
 from refault.linux.include.uapi.userfaultfd import CopyMode
+from refault.linux.kernel.fork import get_task_mm, put_task_mm
 from refault.linux.mm.gup.pages import get_user_pages_remote
 from refault.linux.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from refault.scenarios.api import scenario
@@ -172,6 +173,9 @@ def close_during_a_core_dump(k: Kernel) -> None:
 
     @k.thread
     def debugger() -> None:
+        if not get_task_mm(page.mm):
+            return
         mmap_read_lock(page.mm)
         get_user_pages_remote(page.mm, page.address, 1, Foll.WRITE)
         mmap_read_unlock(page.mm)
+        put_task_mm(page.mm)

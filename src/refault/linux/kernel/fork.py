@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from refault.explore import current_task
+from refault.explore import atomic, current_task
 from refault.linux.modelled import current_kernel, kernel_function
 
 if TYPE_CHECKING:
@@ -27,16 +27,51 @@ def mmput(process: SignalStruct) -> None:
     process.exited.update(_leave, current_task(), len(process.threads))
 
 
+def _enter(guests: tuple[str, ...], task: str) -> tuple[tuple[str, ...], None]:
+    return tuple(sorted((*guests, task))), None
+
+
+def _go(guests: tuple[str, ...], task: str) -> tuple[tuple[str, ...], None]:
+    left = list(guests)
+    left.remove(task)
+    return tuple(left), None
+
+
+def _process(mm: MmStruct) -> SignalStruct | None:
+    return next((p for p in current_kernel().processes if p.mm is mm), None)
+
+
+@kernel_function("kernel/fork.c", quiet=True)
+def get_task_mm(mm: MmStruct) -> bool:
+    """Keep the address space of another process in use; False if it is gone.
+
+    What was got is put by ``put_task_mm()``.
+    """
+    process = _process(mm)
+    with atomic():
+        alive = mmget_not_zero(mm)
+        if alive and process is not None:
+            process.guests.update(_enter, current_task())
+    return alive
+
+
+def put_task_mm(mm: MmStruct) -> None:
+    """Give up the use of another process's address space (``mmput()``)."""
+    process = _process(mm)
+    if process is not None:
+        process.guests.update(_go, current_task())
+
+
 @kernel_function("include/linux/sched/mm.h", quiet=True)
 def mmget_not_zero(mm: MmStruct) -> bool:
-    """Tell whether an address space is still in use by a thread; it then stays as it is.
+    """Tell whether an address space is still in use; it then stays as it is.
 
     Tearing it down is not modelled, so nobody needs to be kept from it.
     """
-    for process in current_kernel().processes:
-        if process.mm is mm:
-            return process.exited.peek(_in_use, len(process.threads))
-    return True
+    process = _process(mm)
+    if process is None:
+        return True
+    return process.exited.peek(_in_use, len(process.threads)) or bool(process.guests.read())
 
 
 def _in_use(exited: tuple[str, ...], users: int) -> bool:

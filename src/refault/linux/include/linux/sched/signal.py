@@ -87,7 +87,7 @@ class SignalStruct:
     """A process: its threads, what it does with signals, and those sent to it as a whole.
 
     ``siglock`` covers all of it, and the sets of its threads. ``exited`` are the threads that have
-    dropped the address space.
+    dropped the address space, ``guests`` those of others that keep it in use meanwhile.
     """
 
     def __init__(self, program: Program, mm: MmStruct) -> None:
@@ -97,6 +97,7 @@ class SignalStruct:
         self.siglock = SpinLock(program, f"{prefix}siglock", quiet=True)
         self.shared: Cell[SharedSignals] = program.cell(f"{prefix}signal", SharedSignals())
         self.exited: Cell[tuple[str, ...]] = program.cell(f"{prefix}exited", ())
+        self.guests: Cell[tuple[str, ...]] = program.cell(f"{prefix}mm_guests", ())
         self.actions: dict[Signal, Sigaction] = {}
         self.threads: list[Task] = []
 
