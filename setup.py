@@ -4,7 +4,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 FOLDER = "src/refault/explore/engines"
-ENGINES = ("_behaviour", "_core", "_shortest", "_dpor", "_liveness", "_sample")
+ENGINES = ("_behaviour", "_core", "_shortest", "_dpor", "_liveness", "_sample", "_survey")
 SHARED = ("_core.h", "_fingerprints.h", "_memory.h", "_behaviour.pxd", "_core.pxd")
 
 extensions = [

@@ -5,6 +5,9 @@ Nothing here but click is imported before a command is known: ``refault --help``
 
 from __future__ import annotations
 
+import signal
+from types import FrameType
+
 import click
 
 from refault import __version__
@@ -29,7 +32,7 @@ Exit codes:
   0  all verdicts as expected
   1  a verdict that was not expected
   2  bad usage or bad input
-  3  inconclusive: a limit was reached, or Ctrl-C"""
+  3  inconclusive: a limit was reached, or Ctrl-C, or SIGTERM"""
 
 
 @click.group(
@@ -47,6 +50,11 @@ def cli() -> None:
     """
 
 
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
-    """Run the command line: the ``refault`` script."""
+    """Run the command line: the ``refault`` script. SIGTERM ends it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _terminate)
     cli(prog_name="refault")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -24,6 +24,7 @@ from .options import (
     variant_options,
 )
 from .progress import Progress
+from .resume import report_resume
 from .select import Job, select
 
 
@@ -42,17 +43,18 @@ def command(ctx: click.Context, /, names: tuple[str, ...], **options: Any) -> No
     expectations for. An ID may be a pattern. FILE.py is a file of your own, NAME a scenario in it.
     """
     jobs = select(names, variant(options))
-    session = Session(as_json=options["as_json"], plain=options["plain"], keep=options["keep"])
+    session = Session(options)
     ctx.exit(session.run(jobs, limits(options)))
 
 
 class Session:
     """One run of ``refault check``: prints lines as they come, or all as JSON at the end."""
 
-    def __init__(self, *, as_json: bool, plain: bool, keep: str) -> None:
-        self.as_json = as_json
-        self.progress = Progress(plain=plain)
-        self.keeper = Keeper(keep)
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = options
+        self.as_json = options["as_json"]
+        self.progress = Progress(plain=options["plain"])
+        self.keeper = Keeper(options["keep"])
         self.outcomes: list[Outcome] = []
 
     def run(self, jobs: list[Job], limits: dict[str, Any]) -> int:
@@ -65,11 +67,14 @@ class Session:
             interrupted = True
         if self.as_json:
             click.echo(_json(self.outcomes))
-        if not interrupted:
-            return worst(outcome.exit_code for outcome in self.outcomes)
-        done = sum(not outcome.interrupted for outcome in self.outcomes)
-        click.echo(f"refault: interrupted, {done} of {len(jobs)} checks done", err=True)
-        return INCONCLUSIVE
+        if interrupted:
+            done = sum(not outcome.interrupted for outcome in self.outcomes)
+            click.echo(f"refault: interrupted, {done} of {len(jobs)} checks done", err=True)
+        for outcome in self.outcomes:
+            report_resume(outcome, self.options)
+        if interrupted:
+            return INCONCLUSIVE
+        return worst(outcome.exit_code for outcome in self.outcomes)
 
     def _begin(self) -> None:
         if not self.as_json:

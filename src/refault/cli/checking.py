@@ -61,6 +61,9 @@ def settle(job: Job, limits: Mapping[str, Any], progress: Progress, keep: str = 
     try:
         with blamed_on_story(job), warned():
             verdict = job.scenario.check(job.variant, **extra, **limits)
+    except MemoryError:
+        row = _broken_off(job, "inconclusive", progress, perf_counter() - start)
+        return Outcome(job, row, remark="out of memory: raise --max-memory")
     except KeyboardInterrupt:
         row = _broken_off(job, "inconclusive", progress, perf_counter() - start)
         return Outcome(job, row, remark=INTERRUPTED)

@@ -147,7 +147,11 @@ def variant(options: dict[str, Any]) -> str | None:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-plain_option = click.option("--plain", is_flag=True, help="Never show progress.")
+plain_option = click.option(
+    "--plain",
+    is_flag=True,
+    help="Progress in lines that stay, as where stderr is no terminal.",
+)
 
 
 def text_options(command: F) -> F:

@@ -24,6 +24,7 @@ from .options import (
     variant_options,
 )
 from .progress import Progress
+from .resume import report_resume
 from .select import select_one
 
 
@@ -51,6 +52,7 @@ def command(ctx: click.Context, /, name: str, **options: Any) -> None:
         prefix = options["prefix"]
         parts = _parts(outcome, kept, prefix, options["width"])
         click.echo(f"\n{prefix.rstrip()}\n".join(parts))
+    report_resume(outcome, options)
     if outcome.interrupted:
         click.echo("refault: interrupted", err=True)
         ctx.exit(INCONCLUSIVE)

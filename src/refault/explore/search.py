@@ -16,7 +16,6 @@ from .engines.exploration import (
     Exploration,
     Options,
     Outcome,
-    Progress,
     Reduce,
 )
 from .engines.liveness import Lasso, endless_runs
@@ -27,6 +26,7 @@ from .engines.traces import search_traces
 from .engines.watchdog import watching
 from .errors import UserError
 from .memory import bound, guarded, wanting
+from .progress import Figures, Progress
 from .replay import replay
 from .tables.behaviour import MAX_HISTORY
 from .trace import Finding, Trace
@@ -75,7 +75,7 @@ def check(
     half of what is available if not given) and ``time`` (seconds) bound the search; one that meets
     a bound without a finding is *inconclusive*; a long one leaves a ``checkpoint`` that a
     later call goes on from with ``resume`` (``about`` names what it is of). ``progress`` is
-    called with (states, transitions, depth) now and then. Raises ``ModelError`` for a model that
+    called with ``Figures`` a few times a second, at most. Raises ``ModelError`` for a model that
     breaks the rules; Ctrl-C makes the verdict *inconclusive*.
     """
     limits = Limits(max_memory=bound(max_memory), asked_memory=max_memory)
@@ -111,10 +111,13 @@ def _check(
     if outcome.engine == TRACES and code == _core.COMPLETE:
         remark = "every run ends"
     elif liveness and code == _core.COMPLETE and not outcome.found:
+        _tell(options, "looking for livelocks")
         rest = limits.with_(time=_until(end) - clock.monotonic())
         lassos, code, remark = _endless(exploration, rest)
     reason = _reason(code, limits) + _kept(code, options)
     evidence = _evidence(outcome, clock.monotonic() - began, reason, remark)
+    if outcome.found:
+        _tell(options, "looking for the best counterexample")
     explain = patience is not None and code != _core.INTERRUPTED
     findings = _findings(exploration, outcome, lassos, limits, _until(end) if explain else None)
     if patience is not None:
@@ -135,6 +138,11 @@ def _none(reason: str) -> Verdict:
     """The verdict where memory did not suffice to look at anything, or to say what was seen."""
     evidence = Evidence("none", 0, 0, 0, 0, 0.0, 0, "none", 0.0, (reason,), 0, 0)
     return conclude(complete=False, reason=reason, findings=(), evidence=evidence, counts={})
+
+
+def _tell(options: Options, phase: str) -> None:
+    if options.progress is not None:
+        options.progress(Figures(phase))
 
 
 def _until(end: float) -> float:

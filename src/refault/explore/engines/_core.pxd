@@ -147,6 +147,7 @@ cdef class Core:
     cdef void pop(self) noexcept nogil
     cdef int bounds(self) except -1 with gil
     cdef int begin(self) except -1
+    cdef int ready(self) except -1
     cdef bint start(self, bint reduce) except -1
     cdef int visit_all(self, bint reduce) except -1 nogil
     cdef int widen(self) except -1 nogil

@@ -433,6 +433,14 @@ cdef class Core:
             return END_MEMORY
         return END_COMPLETE
 
+    cdef int ready(self) except -1:
+        """Make room for what the reduction by futures needs."""
+        free(self.against)
+        self.against = <uint64_t *> malloc(self.tables.words * 8 + 8)
+        if self.against == NULL:
+            raise MemoryError
+        return 0
+
     def search(self, *, bint reduce, bint resume, uint64_t max_states, uint64_t max_memory, double seconds,
                terminal_sink=None, tick=None):
         """Visit every state. Returns COMPLETE, LIMIT_* or RESTART (an assumption broke).
@@ -443,10 +451,7 @@ cdef class Core:
         self.max_states = max_states
         self.max_memory = max_memory
         self.deadline = monotonic() + seconds
-        free(self.against)
-        self.against = <uint64_t *> malloc(self.tables.words * 8 + 8)
-        if self.against == NULL:
-            raise MemoryError
+        self.ready()
         self.terminal_sink = terminal_sink
         self.tick = tick
         if not resume:

@@ -9,13 +9,13 @@ from typing import Any, Literal, NamedTuple
 
 from ..errors import UserError
 from ..program import Program
+from ..progress import Progress
 from ..runner import Finished
 from ..tables.behaviour import MAX_HISTORY, Tables
 from ..tables.predicate import Trees
 from ..trace import Finding
 
 Build = Callable[[Program], object]
-Progress = Callable[[int, int, int], object]
 Path = list[tuple[int, int]]
 """A schedule: (index of the task, choice) per step."""
 

@@ -186,22 +186,19 @@ def _race(
         Rival(exploration, limits.with_(time=left), options, share) as rival,
         states.within(limits.max_memory - share),
     ):
-
-        def tick(seen: int, steps: int, depth: int) -> None:
-            rival.poll()
-            if options.progress is not None:
-                options.progress(seen, steps, depth)
-
         try:
             if not options.resume:
                 states.strengthen()
-            code = states.run(left, tick)
+            states.rival = rival.poll
+            code = states.run(left)
             if code in (_core.LIMIT_STATES, _core.LIMIT_MEMORY):
                 rest = deadline - clock.monotonic()
                 alone = code == _core.LIMIT_MEMORY and not states.torn
                 rival.wait(min(rest, left - rest) if alone else rest)
         except _Won:
             return rival.outcome
+        finally:
+            states.rival = None
     left = deadline - clock.monotonic()
     if states.code == _core.LIMIT_MEMORY and not states.torn and left > 0:
         states.run(left)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from ..memory import guarded
@@ -12,7 +12,8 @@ from ..tables.behaviour import OutOfMemory, OutOfTime
 from ..tables.futures import Futures, take
 from ..verdict import Limits
 from . import _core, checkpoint
-from .exploration import STATES, Exploration, Options, Outcome, Progress
+from .exploration import STATES, Exploration, Options, Outcome
+from .meter import Meter
 
 STOPPED = (_core.INTERRUPTED, _core.LIMIT_STATES, _core.LIMIT_MEMORY, _core.LIMIT_TIME)
 
@@ -27,7 +28,7 @@ class StateSearch:
     """An exhaustive search over states that can be stopped by a bound and gone on with.
 
     ``torn`` says that memory ran out in the midst of something: it can be gone on with from a
-    checkpoint, but not here.
+    checkpoint, but not here. ``rival`` is called now and then where there is another search.
     """
 
     def __init__(self, exploration: Exploration, limits: Limits, options: Options) -> None:
@@ -38,19 +39,21 @@ class StateSearch:
         self._start = self._saved = clock.monotonic()
         self._before = 0.0
         self.torn = False
+        self.rival: Callable[[], object] | None = None
+        progress = options.progress
+        self._meter = Meter(progress, limits.max_memory) if progress is not None else None
         self.restarts = 0
         self.code = _core.LIMIT_TIME
         self.futures: Futures | None = None
 
-    def run(self, seconds: float, progress: Progress | None = None) -> int:
+    def run(self, seconds: float) -> int:
         """Go on for at most ``seconds``; returns a code of the core.
 
         Where an assumption of the reduction breaks, the search begins again without it.
-        ``progress`` takes the place of the one in the options.
         """
         deadline = clock.monotonic() + seconds
         while True:
-            code = self._go_on(deadline, self._tick(progress or self._options.progress))
+            code = self._go_on(deadline)
             if code != _core.RESTART and not (code == _core.COMPLETE and self._outgrown()):
                 self.code = code
                 return code
@@ -77,22 +80,25 @@ class StateSearch:
         self._install(now)
         return True
 
-    def _tick(self, progress: Progress | None) -> Progress:
-        def tick(states: int, transitions: int, depth: int) -> None:
-            if clock.monotonic() - self._saved > EVERY:
-                self.save()
-            if progress is not None:
-                progress(states, transitions, depth)
+    def _tick(self, states: int, transitions: int, depth: int) -> None:
+        if self.rival is not None:
+            self.rival()
+        if clock.monotonic() - self._saved > EVERY:
+            self.save()
+        if self._meter is not None:
+            self._meter.rival = self.rival is not None
+            tables, reduce = self._ex.tables, bool(self._options.reduce)
+            self._meter.tick(states, transitions, depth, tables, reduce)
 
-        return tick
-
-    def _go_on(self, deadline: float, progress: Progress) -> int:
+    def _go_on(self, deadline: float) -> int:
         tables = self._ex.tables
         if self._options.reduce == "futures" and self.futures is None:
             self._install(take(self._ex.tables))
         resume, self._begun = self._begun, True
         if not resume:
             self._ex.final.clear()
+            if self._meter is not None:
+                self._meter.restart()
         try:
             with tables.bounded(deadline, self._limits.soft_memory):
                 return tables.core.search(
@@ -102,7 +108,7 @@ class StateSearch:
                     max_memory=self._limits.soft_memory,
                     seconds=max(0.0, deadline - clock.monotonic()),
                     terminal_sink=self._ex.keep if self._options.keep_final else None,
-                    tick=progress,
+                    tick=self._tick,
                 )
         except OutOfTime:
             return _core.LIMIT_TIME

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time as clock
+from functools import partial
 
 from ..errors import UserError
 from ..tables.behaviour import OutOfTime
@@ -10,6 +11,7 @@ from ..verdict import Limits
 from . import _core
 from ._dpor import Dpor
 from .exploration import TRACES, Exploration, Options, Outcome
+from .meter import Meter
 
 MAX_DEPTH = 10_000
 MAX_TASKS = 64
@@ -29,6 +31,8 @@ def search_traces(
     exploration.final.clear()
     deadline = clock.monotonic() + seconds
     dpor = Dpor(tables.core, MAX_DEPTH)
+    progress = options.progress
+    meter = Meter(progress, limits.max_memory, "traces") if progress is not None else None
     restarts = 0
 
     def run() -> int:
@@ -37,7 +41,7 @@ def search_traces(
             max_memory=limits.soft_memory,
             seconds=max(0.0, deadline - clock.monotonic()),
             terminal_sink=exploration.keep if options.keep_final else None,
-            tick=options.progress,
+            tick=partial(meter.tick, tables=None) if meter is not None else None,
         )
 
     try:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from ..engines import _core
-from ..engines.exploration import Build, Exploration, Options, Progress
+from ..engines.exploration import Build, Exploration, Options
 from ..engines.states import StateSearch
 from ..errors import UserError
 from ..memory import resident
 from ..program import Program
+from ..progress import Progress
 from ..search import check
 from ..verdict import Limits, Verdict
 from .executed import Executed

@@ -1,0 +1,16 @@
+"""Types of the sampling of states; see ``_survey.pyx``."""
+
+from collections.abc import Sequence
+
+from ._core import Core
+
+class Survey:
+    drawn: int
+    tries: int
+
+    def __init__(self, core: Core, reduce: bool, seed: int) -> None: ...
+    def scout(self, walks: int, most: Sequence[int]) -> None: ...
+    def draw(self, *, samples: int, tries: int, seconds: float) -> None: ...
+    def coverage(self, search: Core) -> tuple[float, float, float]: ...
+
+def alternatives(search: Core) -> int: ...
