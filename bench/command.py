@@ -64,12 +64,10 @@ def _saved(asked: argparse.Namespace) -> dict[str, Row]:
     return {row["program"]: row for row in rows}
 
 
-def _save(rows: list[Row], path: Path | None) -> None:
-    """Write all rows at once, or leave the file as it was."""
-    if path is None:
-        return
+def keep(data: Any, path: Path) -> None:
+    """Write all of it at once, or leave the file as it was."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        json.dump(rows, file, indent=1)
+        json.dump(data, file, indent=1)
         file.write("\n")
     os.replace(file.name, path)
 
@@ -94,7 +92,8 @@ def main() -> None:
         row = known.get(program) or {**measure(program, plan), "measured": here}
         rows.append(row)
         say(table.lines(row))
-        _save(rows, asked.save)
+        if asked.save:
+            keep(rows, asked.save)
     if asked.json:
         print(json.dumps(rows, indent=1))
     for note in (*table.notes(rows, WHY), *table.absent(here)):

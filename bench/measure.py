@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from bench.peers.found import PEERS, found
 from bench.peers.peer import Bounds, Measured, Peer, Said
 from bench.process import GIB, run
-from bench.programs import PROGRAMS
+from bench.programs import PROGRAMS, Bench
 from bench.targets import TIMES_SPIN
 
 ROOT = Path(__file__).parent.parent
@@ -44,8 +44,14 @@ class Plan(NamedTuple):
 
 def refault_once(program: str, plan: Plan) -> Measured:
     """Check ``program`` in a fresh interpreter, from the start of ``python`` to its end."""
-    command = [sys.executable, "-m", "bench.one", program, "--time", str(plan.timeout)]
-    usage = run(command, timeout=plan.timeout + 10, memory=plan.memory, cwd=ROOT)
+    return refault_bench(PROGRAMS[program], plan)
+
+
+def refault_bench(bench: Bench, plan: Plan) -> Measured:
+    """Check any program of ``models``."""
+    command = [sys.executable, "-m", "bench.one", str(bench), "--time", str(plan.timeout)]
+    command += ["--memory", str(plan.memory)]
+    usage = run(command, timeout=plan.timeout + 10, memory=2 * plan.memory, cwd=ROOT)
     if not usage.ok and not usage.stopped:
         raise RuntimeError(f"refault failed:\n{usage.output.strip()[-2000:]}")
     said, stopped = None, usage.stopped
@@ -126,7 +132,7 @@ def summary(program: str, runs: Runs) -> dict[str, Any]:
     ``refault_s``, ``refault_cpu_s``, ``refault_mb``; of each peer the same in ``peers`` (seconds by
     the wall, compilation included, ``null`` if it did not finish), ``peers_alone`` (without
     compilation), ``peers_cpu``, ``peers_mb``, ``peers_runs`` (how many), ``peers_stopped`` (what
-    ended those that did not finish: time or memory, and after how many seconds). ``ratio`` is the
+    ended those that did not finish: see ``Measured``; and after how many seconds). ``ratio`` is the
     median over the pairs of the best peer's seconds by refault's, ``best`` its name,
     ``spin_ratio`` that of SPIN, or a bound from below if ``spin_ratio_at_least``.
     """

@@ -20,8 +20,8 @@ def bench(name: str) -> Bench:
     if name in PROGRAMS:
         return PROGRAMS[name]
     model, _, arguments = name.rstrip(")").partition("(")
-    pairs = [pair.split("=") for pair in arguments.split(",")]
-    return Bench(model, {key.strip(): int(value) for key, value in pairs})
+    pairs = (pair.split("=") for pair in arguments.split(","))
+    return Bench(model, {key: int(value) for key, value in pairs})
 
 
 def main() -> None:

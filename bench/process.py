@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 GIB = 1 << 30
-EVERY = 0.02
-"""Seconds between two looks at the memory of a run."""
+SOONEST, EVERY = 0.001, 0.02
+"""Seconds between two looks at the memory of a run: at first, as it may be a short one; later."""
 
 
 class Usage(NamedTuple):
@@ -81,7 +81,9 @@ class _Watch(threading.Thread):
         self.peak, self.stopped = 0, ""
 
     def run(self) -> None:
-        while not self._over.wait(EVERY):
+        pause = SOONEST
+        while not self._over.wait(pause):
+            pause = min(EVERY, 1.3 * pause)
             self.peak = max(self.peak, resident(self._pid))
             if time.monotonic() > self._deadline:
                 self.stopped = "time"

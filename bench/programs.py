@@ -33,6 +33,10 @@ class Bench(NamedTuple):
         made: Callable[[Program], None] = getattr(models, self.model)(**self.arguments)
         return made
 
+    def __str__(self) -> str:
+        """The model with its arguments, as ``bench.one`` takes it: ``lastzero(n=9)``."""
+        return f"{self.model}({','.join(f'{k}={v}' for k, v in self.arguments.items())})"
+
     @property
     def defines(self) -> list[str]:
         """The arguments, for the C preprocessor."""

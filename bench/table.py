@@ -19,7 +19,8 @@ def heading(here: dict[str, Any], runs: int) -> str:
         f"refault {here['refault']}, CPython {here['python']}; {here['date']}; {here['machine']}",
         "peers: " + ", ".join(f"{n} {versions[n]}" if n in versions else f"no {n}" for n in NAMES),
         f"Seconds by the wall of the whole process, compilation included; median of {runs} paired",
-        "runs, ~ one run. > did not finish in that many seconds, M nor in the memory given to it.",
+        "runs, ~ one run. Not finished: > in that many seconds, M in the memory given to it; ?",
+        "gave up with an error; ! stopped at the first finding, where the others explore all.",
         "",
         f"{'program':24}{'refault':>8}"
         + "".join(f"{name:>9}" for name in NAMES)
@@ -48,7 +49,7 @@ def _cell(row: dict[str, Any], name: str) -> str:
     seconds = row["peers"][name]
     if seconds is None:
         stopped = row["peers_stopped"][name]
-        mark = {"time": ">", "memory": "M"}.get(stopped["by"], "?")
+        mark = {"time": ">", "memory": "M", "first": "!"}.get(stopped["by"], "?")
         return f"{mark}{stopped['s']:.0f}"
     return f"{'~' * (row['peers_runs'][name] < row['runs'])}{seconds:.2f}"
 

@@ -109,7 +109,7 @@ TWINS: dict[str, Callable[..., Twin]] = {
 
 def main() -> None:
     """Explore every interleaving of the program that the command line names."""
-    import frontrun  # type: ignore[import-not-found] # noqa: PLC0415
+    import frontrun  # noqa: PLC0415
 
     name, *arguments = sys.argv[1:]
     setup, workers = TWINS[name](*map(int, arguments))

@@ -24,17 +24,22 @@ class Bounds(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What a checker reports: how many states or traces, and whether it found an error."""
+    """What a checker reports: how many states or traces, and whether it found an error.
+
+    ``first``: it stopped there, and did not explore the rest.
+    """
 
     counted: int
     found: bool
+    first: bool = False
 
 
 class Measured(NamedTuple):
     """One run: seconds by the wall and of CPU, compilation included, and by the wall without it.
 
     ``peak``: bytes resident at the peak of the search, ``said``: ``None`` if it did not come to
-    an end, and then ``stopped`` says why not.
+    an end, and then ``stopped`` says why not: ``time``, ``memory``, ``gave up``, or ``first``: it
+    stopped at the first finding, which is not what the others do.
     """
 
     seconds: float
@@ -79,6 +84,8 @@ class Peer(NamedTuple):
         if not stopped:
             said = self.read(last.output) if last.status in self.statuses else None
             stopped = "" if said else "gave up"
+            if said and said.first and not bounds.exact:
+                said, stopped = None, "first"
         return Measured(last.wall + spent, cpu, last.wall, last.peak, said, stopped)
 
     def _compiled(self, command: list[str], folder: Path, bounds: Bounds) -> Usage:

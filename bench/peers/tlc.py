@@ -41,7 +41,7 @@ def _commands(bench: Bench, folder: Path, bounds: Bounds) -> list[list[str]]:
 def _read(text: str) -> Said | None:
     states = number(r"(\d+) distinct states found", text.replace(",", ""))
     found = "Deadlock reached" in text
-    return Said(states, found) if states and "Finished in" in text else None
+    return Said(states, found, first=found) if states and "Finished in" in text else None
 
 
 DEADLOCK = 11

@@ -67,6 +67,12 @@ def test_who_did_not_finish_is_a_bound_and_no_best_peer() -> None:
     assert ">11" in table.lines(stopped)
 
 
+def test_who_stops_at_the_first_finding_is_not_compared() -> None:
+    stopped = row(1.0, TLC=took(2, 200, "first"), GenMC=took(4))
+    assert (stopped["best"], stopped["peers"]["TLC"]) == ("GenMC", None)
+    assert "!2" in table.lines(stopped)
+
+
 def test_without_any_peer_there_is_no_ratio() -> None:
     alone = row(1.0)
     assert (alone["best"], alone["ratio"], alone["spin_ratio"]) == (None, None, None)
