@@ -94,9 +94,10 @@ def generic_page_fault(arch: PageFault, f: InFlight) -> Answer:
 
 
 def _under_vma_lock(arch: PageFault, f: InFlight) -> InFlight | Answer:
-    vma = f.mm.find_vma(f.access.address)
-    if vma is None or not lock_vma_under_rcu(f.mm, f.access.address):
+    if not lock_vma_under_rcu(f.mm, f.access.address):
         return f
+    vma = f.mm.find_vma(f.access.address)
+    assert vma is not None
     if not arch.allows(f, vma):
         vma_end_read(vma)
         return PageFaultRetval.ACCESS_ERR, VmFault.NONE

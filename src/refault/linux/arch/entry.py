@@ -141,9 +141,10 @@ class PageFault:
 
     def under_vma_lock(self, f: InFlight) -> InFlight | End:
         """Try it under the lock of the VMA; what is left goes on under mmap_lock."""
-        vma = f.mm.find_vma(f.access.address)
-        if vma is None or not lock_vma_under_rcu(f.mm, f.access.address):
+        if not lock_vma_under_rcu(f.mm, f.access.address):
             return f
+        vma = f.mm.find_vma(f.access.address)
+        assert vma is not None
         if not self.allows(f, vma):
             vma_end_read(vma)
             return self.denied(f, vma)
