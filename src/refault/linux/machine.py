@@ -20,6 +20,7 @@ from refault.linux.include.uapi.signal import (
     Sigset,
     blockable,
 )
+from refault.linux.invariants import page_tables
 from refault.linux.kernel.entry.common import irqentry_exit_to_user_mode, system_call
 from refault.linux.kernel.exit import do_exit, kill_process
 from refault.linux.kernel.signal.syscalls import sys_kill, sys_tgkill
@@ -289,6 +290,10 @@ class Kernel(Memory):
         free.
         """
         self.folio_waits = FolioWaitTable(self.program)
+
+    def check_page_tables(self) -> None:
+        """Look at all page tables in every state, for what they must never be."""
+        self.program.invariant("page tables", lambda view: page_tables(self, view))
 
     def in_one_step(self, work: Callable[[], object]) -> None:
         """Let a thread do ``work`` without anybody seeing it half done.
