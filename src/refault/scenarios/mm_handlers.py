@@ -123,31 +123,3 @@ def throttled_write_is_counted_once(k: Kernel) -> None:
     def flusher() -> None:
         assert file.congested is not None
         file.congested.write(False)
-
-
-@scenario(
-    source="Peter Xu, 2020: mm: allow VM_FAULT_RETRY for multiple times",
-    expect={
-        "": "holds",
-        "without fault_retry_unlimited": "SIGBUS",
-        "without fault_retry_unlimited, without per_vma_lock": "SIGBUS",
-    },
-)
-def woken_without_a_page(k: Kernel) -> None:
-    """A monitor that wakes before it has filled the page makes the fault come again, and again.
-
-    Up to 5.6 a fault could be retried once; the second time userfaultfd answered with SIGBUS.
-    """
-    page, uffd = k.uffd_page()
-
-    @k.thread
-    def reader() -> None:
-        page.load()
-
-    @k.thread
-    def monitor() -> None:
-        for _ in range(3):
-            uffd.read()
-            uffd.wake(page)
-        uffd.read()
-        uffd.copy(page)
