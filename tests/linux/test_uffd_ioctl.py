@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.linux.stories import found
+from tests.linux.stories import does_nothing, found
 
 from refault.linux import Kernel, NotModelled, Page, UserFaultFd
 from refault.linux.fs.userfaultfd.api import ApiResult
@@ -37,6 +37,7 @@ from refault.linux.include.uapi.userfaultfd import (
     WriteprotectMode,
 )
 from refault.linux.mm.userfaultfd.mfill import COPIED
+from refault.scenarios.uffd_move import pinned_page_stays
 
 TELLS = Callable[[Kernel, Page, UserFaultFd], None]
 
@@ -262,6 +263,28 @@ def test_what_a_move_refuses() -> None:
             assert uffd.move(page, mine) == PAGE_SIZE
 
     assert found(story) == "holds"
+
+
+def test_a_pinned_page_is_not_moved() -> None:
+    def story(k: Kernel) -> None:
+        process = k.mm()
+        uffd = k.userfaultfd(process)
+        page, src = process.mmap(uffd=uffd), process.mmap(contents="page")
+
+        @k.thread
+        def monitor() -> None:
+            pinned = src.pin()
+            assert uffd.move(page, src) == -EBUSY
+            pinned.release()
+            assert uffd.move(page, src) == PAGE_SIZE
+
+    assert found(story) == "holds"
+
+
+def test_without_a_look_at_the_pins_a_device_writes_to_a_page_that_has_gone() -> None:
+    assert found(pinned_page_stays.story) == "holds"
+    blind = {"folio_maybe_dma_pinned": does_nothing}
+    assert found(pinned_page_stays.story, blind) == "assertion failure"
 
 
 def test_the_zero_page_and_swapped_pages_move() -> None:

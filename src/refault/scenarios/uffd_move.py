@@ -87,3 +87,25 @@ def moved_away_and_back(k: Kernel) -> None:
     def monitor() -> None:
         uffd.move(page, src)
         uffd.move(src, page)
+
+
+@scenario(source="mm/userfaultfd.c: move_present_ptes(): pins are looked for when the PTE is none")
+def pinned_page_stays(k: Kernel) -> None:
+    """A page that is pinned for I/O while it is moved is either moved, or stays where it is.
+
+    What the device writes is then seen where the program looks for it.
+    """
+    process = k.mm()
+    uffd = k.userfaultfd(process)
+    page, src = process.mmap(uffd=uffd), process.mmap(contents="page")
+
+    @k.thread
+    def driver() -> None:
+        pinned = src.pin(write=True)
+        pinned.write(5)
+        assert src.load() == 5, "the device writes to another page"
+        pinned.release()
+
+    @k.thread
+    def monitor() -> None:
+        uffd.move(page, src)

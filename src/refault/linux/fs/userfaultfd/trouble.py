@@ -105,5 +105,8 @@ def leaks(ctx: UserfaultfdCtx, view: View) -> Iterator[str]:
             f"mmap_changing of {ctx} is {changing} and no event is left to be read: "
             "its ioctls answer -EAGAIN for ever"
         )
+    for queue in (ctx.fault_pending_wqh, ctx.fault_wqh, ctx.event_wqh, ctx.fd_wqh):
+        for entry in view[queue.head]:
+            yield f"{entry.task} has returned, and what was on its stack is still on {queue}"
     if view[ctx.released] and view[ctx.refcount]:
         yield f"{ctx} is closed, and {view[ctx.refcount]} references to it are left"

@@ -5,9 +5,11 @@ made none and the destination's written under the page-table lock of both, so th
 seen in one of the two places, or for a moment in none. Only a page that belongs to its mapping
 alone can be moved.
 
+A page may be pinned without any lock until its PTE is none, so that is looked at once more then.
+
 All pages of the model lie below one PMD entry, so there is one page-table lock. Left out are huge
-pages, folios pinned for DMA, the swap cache, and the anon_vma lock: who walks an rmap holds the
-lock of the folio, too.
+pages, and the anon_vma lock: who walks an rmap holds the lock of the folio, too. A folio in the
+swap cache needs no change, for folios do not know where they are mapped here.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import NamedTuple
 from refault.explore import note, restart
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.include.linux.mm_types import MmStruct, Vm, VmArea
-from refault.linux.include.linux.page import PageAnonExclusive, folio_get, folio_put
+from refault.linux.include.linux.page import PageAnonExclusive, folio_get, folio_of, folio_put
 from refault.linux.include.linux.pgtable import (
     ZERO_PFN,
     Pte,
@@ -200,7 +202,7 @@ def move_present_ptes(mm: MmStruct, ask: Move, dst_pte: Pte, src_pte: Pte, folio
     """Move a page whose folio is locked, and more in the same breath; bytes, or -errno."""
     if not _stable(mm, ask, dst_pte, src_pte):
         return -EAGAIN
-    if not PageAnonExclusive(folio):
+    if folio_maybe_dma_pinned(folio) or not PageAnonExclusive(folio):
         pte_unmap_unlock(mm)
         return -EBUSY
     done, pfn = 0, folio
@@ -208,13 +210,25 @@ def move_present_ptes(mm: MmStruct, ask: Move, dst_pte: Pte, src_pte: Pte, folio
         step = ask.rest(done)
         old = ptep_get_and_clear(mm.pte(step.src))
         note("source PTE is clear")
+        if folio_maybe_dma_pinned(pfn):
+            set_pte_at(mm.pte(step.src), old)
+            note("pinned meanwhile: put back")
+            if pfn != folio:
+                folio_unlock(pfn)
+            break
         set_pte_at(mm.pte(step.dst), mk_pte(pfn, write=True, dirty=old.dirty))
         done += PAGE_SIZE
         if pfn != folio:
             folio_unlock(pfn)
         pfn = check_ptes_for_batched_move(mm, ask.rest(done)) if done < ask.length else 0
     pte_unmap_unlock(mm)
-    return done
+    return done or -EBUSY
+
+
+@kernel_function("include/linux/mm.h", quiet=True)
+def folio_maybe_dma_pinned(pfn: int) -> bool:
+    """Tell whether somebody may be doing I/O to the page, by way of ``pin_user_pages_fast()``."""
+    return folio_of(pfn).pins > 0
 
 
 @kernel_function("mm/userfaultfd.c", quiet=True)
