@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from refault.explore import note, restart
+from refault.explore import note
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.fs.userfaultfd.ioctl import Request
 from refault.linux.fs.userfaultfd.wake import wake_userfault
-from refault.linux.include.linux.mm_types import MmStruct, Vm, VmArea
-from refault.linux.include.uapi.errno import EAGAIN, EFAULT, EINVAL
+from refault.linux.include.linux.mm_types import Vm, VmArea
+from refault.linux.include.uapi.errno import EFAULT, EINVAL
 from refault.linux.include.uapi.userfaultfd import (
     API_FEATURES,
     UffdFeature,
@@ -15,7 +15,6 @@ from refault.linux.include.uapi.userfaultfd import (
     WriteprotectMode,
 )
 from refault.linux.mm.userfaultfd.kind import can_userfault
-from refault.linux.mm.userfaultfd.move import Move, move_pages_ptes
 from refault.linux.mm.userfaultfd.register import userfaultfd_clear_vma
 from refault.patches.patch import Patch
 
@@ -62,29 +61,6 @@ unregister_wakes_last = Patch(
     source="follows from the stories of UFFDIO_UNREGISTER in the catalogue",
     replaces={"unregister_vma": _wake_last},
     over=("unregister_wakes", "unregister_wakes_all_modes"),
-)
-
-
-def _move_with_a_fresh_error(mm: MmStruct, ask: Move) -> tuple[int, int]:
-    moved = err = 0
-    while moved < ask.length:
-        restart(moved)
-        ret = move_pages_ptes(mm, ask.rest(moved))
-        err = min(ret, 0)
-        if err == -EAGAIN:
-            continue
-        if err:
-            break
-        moved += ret
-    return moved, err
-
-
-move_err_reset = Patch(
-    name="move_err_reset",
-    title="userfaultfd: do not take a page for unmoved that was moved at the second attempt",
-    kind="proposal",
-    source="follows from the stories of UFFDIO_MOVE in the catalogue",
-    replaces={"move_pages_loop": _move_with_a_fresh_error},
 )
 
 

@@ -11,7 +11,15 @@ from refault.scenarios.api import scenario
 MOVE = "mm/userfaultfd.c: move_pages(): the error of a round outlives it, since 6.18"
 
 
-@scenario(source=MOVE, expect={"": "lost wakeup", "with move_err_reset": "holds"})
+@scenario(
+    source=MOVE,
+    expect={
+        "": "lost wakeup",
+        "with move_err_reset": "holds",
+        "without move_batch": "holds",
+        "6.17": "holds",
+    },
+)
 def moved_at_the_second_attempt(k: Kernel) -> None:
     """UFFDIO_MOVE of a page that is just being migrated moves it, and says that it did not.
 
@@ -105,6 +113,37 @@ def pinned_page_stays(k: Kernel) -> None:
         pinned.write(5)
         assert src.load() == 5, "the device writes to another page"
         pinned.release()
+
+    @k.thread
+    def monitor() -> None:
+        uffd.move(page, src)
+
+
+@scenario(
+    source="Lokesh Gidra, 2025, userfaultfd: opportunistic TLB-flush batching for present pages "
+    "in MOVE",
+    expect={"": "assertion failure", "without move_batch": "holds"},
+)
+def moved_page_is_settled(k: Kernel) -> None:
+    """What a task finds in a page that was moved stays there, if nobody writes to the page.
+
+    Another thread may still write to it by its old place, as long as a TLB says so. Since 6.18 the
+    new place is there before the old one is flushed.
+    """
+    k.tlbs()
+    process = k.mm()
+    uffd = k.userfaultfd(process)
+    page, src = process.mmap(uffd=uffd), process.mmap(contents="page")
+
+    @k.thread
+    def worker() -> None:
+        before = page.load()
+        assert page.load() == before, "written by its old place"
+
+    @k.thread
+    def other() -> None:
+        src.store(1)
+        src.store(2)
 
     @k.thread
     def monitor() -> None:

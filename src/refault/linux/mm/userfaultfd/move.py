@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from refault.explore import note, restart
+from refault.linux.asm.tlb import flush_tlb_mm_range
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.include.linux.mm_types import MmStruct, Vm, VmArea
 from refault.linux.include.linux.page import PageAnonExclusive, folio_get, folio_of, folio_put
@@ -185,8 +186,8 @@ def lock_src_folio(mm: MmStruct, src: int, src_pte: Pte) -> tuple[int, int, bool
     return 0, pfn, not locked
 
 
-def _stable(mm: MmStruct, ask: Move, dst_pte: Pte, src_pte: Pte) -> bool:
-    """``is_pte_pages_stable()``: both are as they were; takes the page-table lock if so."""
+def is_pte_pages_stable(mm: MmStruct, ask: Move, dst_pte: Pte, src_pte: Pte) -> bool:
+    """Tell whether both are as they were; takes the page-table lock if so."""
     if not pte_offset_map_lock(mm):
         return False
     if pte_same(ptep_get(mm.pte(ask.src)), src_pte) and pte_same(
@@ -199,8 +200,11 @@ def _stable(mm: MmStruct, ask: Move, dst_pte: Pte, src_pte: Pte) -> bool:
 
 @kernel_function("mm/userfaultfd.c")
 def move_present_ptes(mm: MmStruct, ask: Move, dst_pte: Pte, src_pte: Pte, folio: int) -> int:
-    """Move a page whose folio is locked, and more in the same breath; bytes, or -errno."""
-    if not _stable(mm, ask, dst_pte, src_pte):
+    """Move a page whose folio is locked, and more in the same breath; bytes, or -errno.
+
+    The old places are flushed once, when all pages are at the new ones.
+    """
+    if not is_pte_pages_stable(mm, ask, dst_pte, src_pte):
         return -EAGAIN
     if folio_maybe_dma_pinned(folio) or not PageAnonExclusive(folio):
         pte_unmap_unlock(mm)
@@ -221,6 +225,8 @@ def move_present_ptes(mm: MmStruct, ask: Move, dst_pte: Pte, src_pte: Pte, folio
         if pfn != folio:
             folio_unlock(pfn)
         pfn = check_ptes_for_batched_move(mm, ask.rest(done)) if done < ask.length else 0
+    if done:
+        flush_tlb_mm_range(mm, ask.src, ask.src + done)
     pte_unmap_unlock(mm)
     return done or -EBUSY
 
@@ -248,7 +254,7 @@ def check_ptes_for_batched_move(mm: MmStruct, ask: Move) -> int:
 @kernel_function("mm/userfaultfd.c")
 def move_zeropage_pte(mm: MmStruct, ask: Move, dst_pte: Pte, src_pte: Pte) -> int:
     """Move a mapping of the zero page; bytes, or -errno."""
-    if not _stable(mm, ask, dst_pte, src_pte):
+    if not is_pte_pages_stable(mm, ask, dst_pte, src_pte):
         return -EAGAIN
     ptep_clear_flush(mm.pte(ask.src))
     set_pte_at(mm.pte(ask.dst), mk_pte(ZERO_PFN))
@@ -269,7 +275,7 @@ def _move_entry(mm: MmStruct, ask: Move, dst_pte: Pte, src_pte: Pte) -> int:
 @kernel_function("mm/userfaultfd.c")
 def move_swap_pte(mm: MmStruct, ask: Move, dst_pte: Pte, src_pte: Pte) -> int:
     """Move a swap entry that nobody shares; bytes, or -errno."""
-    if not _stable(mm, ask, dst_pte, src_pte):
+    if not is_pte_pages_stable(mm, ask, dst_pte, src_pte):
         return -EAGAIN
     set_pte_at(mm.pte(ask.dst), ptep_get_and_clear(mm.pte(ask.src)))
     pte_unmap_unlock(mm)
