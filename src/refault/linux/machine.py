@@ -242,6 +242,22 @@ class Kernel(Memory):
         self.uffds.append(ctx)
         return UserFaultFd(ctx)
 
+    def add_fork_uffds(self, parent: MmStruct, child: MmStruct) -> None:
+        """Set userfaultfds aside for a child, one for each whose monitor is told of forks."""
+        for ctx in [ctx for ctx in self.uffds if ctx.mm is parent]:
+            if ctx.features.values[0] & UffdFeature.EVENT_FORK:
+                name = f"{child.name}.{ctx.name}"
+                fresh = UserfaultfdCtx(
+                    self.program,
+                    name,
+                    child,
+                    nonblock=ctx.nonblock,
+                    user_mode_only=ctx.user_mode_only,
+                    features=UffdFeature.NONE,
+                    parent=ctx,
+                )
+                self.uffds.append(fresh)
+
     def uffd(self, name: str) -> UserfaultfdCtx | None:
         """Return a userfaultfd by its name; None if that is empty."""
         return next(ctx for ctx in self.uffds if ctx.name == name) if name else None

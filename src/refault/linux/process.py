@@ -133,6 +133,7 @@ class AddressSpace:
             mm.ptes[address] = kernel.program.cell(f"{mm.prefix}pte({address:#x})", NONE)
         for vma in self.mm.vmas:
             mm.add_spare(vma.vm_file)
+        kernel.add_fork_uffds(self.mm, mm)
         return AddressSpace(kernel, mm, kernel.program.cell(f"{name} is born", False))
 
     @system_call

@@ -33,7 +33,7 @@ from refault.linux.kernel.sched.wait import (
     wake_up_poll,
 )
 from refault.linux.mm.mmap_lock import mmap_read_unlock
-from refault.linux.mm.userfaultfd.register import userfaultfd_release_new, userfaultfd_reset_ctx
+from refault.linux.mm.userfaultfd.armed import userfaultfd_release_new, userfaultfd_reset_ctx
 from refault.linux.modelled import current, current_kernel, kernel_function
 
 

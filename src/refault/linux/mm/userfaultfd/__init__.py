@@ -6,5 +6,6 @@
 * ``copy``: bringing the source of a copy in
 * ``wp``: write-protecting
 * ``move``: moving pages from one place to another
+* ``armed``: the part of a mapping that says so
 * ``register``: tying VMAs to a userfaultfd and setting them free
 """

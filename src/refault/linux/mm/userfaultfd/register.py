@@ -9,32 +9,28 @@ from __future__ import annotations
 
 from refault.explore import note
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
-from refault.linux.include.linux.mm_types import MmStruct, Vm, VmArea
+from refault.linux.include.linux.mm_types import Vm, VmArea
 from refault.linux.kernel.fork import mmget_not_zero
-from refault.linux.mm.mmap_lock import mmap_write_lock, mmap_write_unlock, vma_start_write
+from refault.linux.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
+from refault.linux.mm.userfaultfd.armed import (
+    all_vmas,
+    userfaultfd_reset_ctx,
+    userfaultfd_set_ctx,
+)
 from refault.linux.mm.userfaultfd.lock import vma_bounds, vmas_in
 from refault.linux.mm.userfaultfd.wp import uffd_wp_range
-from refault.linux.modelled import NotModelled, kernel_function
+from refault.linux.mm.vma import __split_vma
+from refault.linux.modelled import kernel_function
 
 
-def _whole(vma: VmArea, start: int, end: int) -> None:
-    """``vma_modify_flags_uffd()``, where there is nothing to split and merging is left out."""
-    if (start, end) != vma_bounds(vma):
-        raise NotModelled("splitting a mapping", f"{start:#x}-{end:#x} is a part of {vma} only")
-
-
-@kernel_function("mm/userfaultfd.c", quiet=True)
-def userfaultfd_set_ctx(vma: VmArea, ctx: UserfaultfdCtx | None, modes: Vm) -> None:
-    """Write what a fault reads of the VMA, with the VMA lock held for writing."""
-    vma_start_write(vma)
-    vma.uffd_ctx.write(ctx.name if ctx else "")
-    vma.vm_flags.write((vma.vm_flags.read() & ~Vm.UFFD) | modes)
-
-
-@kernel_function("mm/userfaultfd.c", quiet=True)
-def userfaultfd_reset_ctx(vma: VmArea) -> None:
-    """Set a VMA free."""
-    userfaultfd_set_ctx(vma, None, Vm.NONE)
+@kernel_function("mm/vma.c", quiet=True)
+def vma_modify_flags_uffd(vma: VmArea, start: int, end: int) -> VmArea:
+    """Cut off what sticks out of a range, and return the rest; merging is left out."""
+    if vma.vm_start < start:
+        vma = __split_vma(vma, start)
+    if vma.vm_end > end:
+        __split_vma(vma, end)
+    return vma
 
 
 @kernel_function("mm/userfaultfd.c")
@@ -42,7 +38,7 @@ def userfaultfd_clear_vma(vma: VmArea, start: int, end: int) -> None:
     """Unprotect the range and set it free; the one is done before the VMA is locked."""
     if vma.vm_flags.read() & Vm.UFFD_WP:
         uffd_wp_range(vma, start, end, False)
-    _whole(vma, start, end)
+    vma = vma_modify_flags_uffd(vma, start, end)
     userfaultfd_reset_ctx(vma)
     note(f"{vma} is no longer registered")
 
@@ -54,23 +50,8 @@ def userfaultfd_register_range(ctx: UserfaultfdCtx, modes: Vm, start: int, end: 
         if vma.ctx is ctx and vma.vm_flags.read() & modes == modes:
             continue
         first, last = vma_bounds(vma)
-        _whole(vma, max(first, start), min(last, end))
-        userfaultfd_set_ctx(vma, ctx, modes)
-
-
-def all_vmas(mm: MmStruct) -> list[VmArea]:
-    """Return the VMAs of an address space, in order; the caller holds mmap_lock."""
-    return vmas_in(mm, 0, 1 << 64)
-
-
-@kernel_function("mm/userfaultfd.c", quiet=True)
-def userfaultfd_release_new(ctx: UserfaultfdCtx) -> None:
-    """Set free the VMAs of a child whose FORK event nobody read."""
-    mmap_write_lock(ctx.mm)
-    for vma in all_vmas(ctx.mm):
-        if vma.ctx is ctx:
-            userfaultfd_reset_ctx(vma)
-    mmap_write_unlock(ctx.mm)
+        part = vma_modify_flags_uffd(vma, max(first, start), min(last, end))
+        userfaultfd_set_ctx(part, ctx, modes)
 
 
 @kernel_function("mm/userfaultfd.c", quiet=True)
