@@ -200,12 +200,12 @@ def test_only_memory_that_may_be_written_can_be_registered() -> None:
     assert found(story) == "holds"
 
 
-def test_a_part_of_a_mapping_is_not_modelled() -> None:
+def test_a_part_of_a_mapping_needs_a_mapping_more() -> None:
     def story(k: Kernel) -> None:
         page, uffd = k.uffd_page(pages=2)
         k.thread(name="monitor")(lambda: uffd.unregister(page))
 
-    with pytest.raises(NotModelled, match="splitting a mapping"):
+    with pytest.raises(NotModelled, match="a mapping more in mm"):
         found(story)
 
 

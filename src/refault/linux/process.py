@@ -53,6 +53,7 @@ class AddressSpace:
         uffd: UserFaultFd | None = None,
         missing: bool = True,
         wp: bool = False,
+        minor: bool = False,
         contents: str = "",
         protected: bool = False,
         pages: int = 1,
@@ -86,6 +87,7 @@ class AddressSpace:
                 )
             flags |= Vm.UFFD_MISSING if missing else Vm.NONE
             flags |= Vm.UFFD_WP if wp else Vm.NONE
+            flags |= Vm.UFFD_MINOR if minor else Vm.NONE
         ctx = uffd.ctx if uffd else None
         ptes = tuple(self._pte(contents, prot, protected) for _ in range(pages))
         vma = self.mm.add_vma(

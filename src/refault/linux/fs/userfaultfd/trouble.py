@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from refault.linux.include.linux.mm_types import MmStruct, Vm
 from refault.linux.include.linux.pgtable import Pte, PteMarker
-from refault.linux.include.uapi.userfaultfd import PagefaultFlag, UffdMsg
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, PagefaultFlag, UffdMsg
 
 if TYPE_CHECKING:
     from refault.explore import View
@@ -72,6 +72,8 @@ def gone_on(view: View, waiter: Waiter) -> str:
     pte = view[mm.pte(msg.address)]
     if resolved(pte, msg.flags):
         return f"the page is there: its PTE is {pte}"
+    if not msg.flags & (PagefaultFlag.WP | PagefaultFlag.MINOR) and _in_file(view, mm, msg.address):
+        return "its file has the page by now"
     if not _registered(view, mm, waiter):
         return f"the page is no longer registered with {waiter.ctx} for that"
     return ""
@@ -82,6 +84,17 @@ def resolved(pte: Pte, flags: PagefaultFlag) -> bool:
     if pte.none or pte.marker is PteMarker.UFFD_WP:
         return False
     return not flags & PagefaultFlag.WP or not pte.uffd_wp
+
+
+def _in_file(view: View, mm: MmStruct, address: int) -> bool:
+    """Tell whether the page of the file that is mapped there is in memory."""
+    for vma in mm.vmas:
+        span = view[vma.span]
+        if span is not None and span.start <= address < span.end and vma.vm_file is not None:
+            index = span.pgoff + (address - span.start) // PAGE_SIZE
+            pages: tuple[tuple[int, int], ...] = view[vma.vm_file.mapping.i_pages]
+            return any(page == index for page, _ in pages)
+    return False
 
 
 def _registered(view: View, mm: MmStruct, waiter: Waiter) -> bool:
