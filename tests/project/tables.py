@@ -19,7 +19,9 @@ from refault.linux import AddressSpace, Kernel, Page, UserFaultFd, modelled_func
 PACKAGE = Path(refault.linux.__file__).parent
 
 PIECES = {
+    "beyond_the_end",
     "bring_in",
+    "claim_features",
     "copy_outside_the_locks",
     "fail_put_user",
     "fail_writeprotect",
@@ -44,6 +46,7 @@ PIECES = {
     "pte_must_wait",
     "put_back",
     "refile",
+    "say_mmap_changing",
     "set_page_anon_exclusive",
     "sleep_on_uwq",
     "store",

@@ -159,3 +159,51 @@ uffd_wp = Patch(
         "vma_can_userfault": _not_for_wp,
     },
 )
+
+
+def _say_nothing(ask: Request) -> int:
+    return 0
+
+
+eagain_result = Patch(
+    name="eagain_result",
+    title="mm/userfaultfd: fix uninitialized output field for -EAGAIN race",
+    kind="fix",
+    commit="95567729173e",
+    since="6.15",
+    source="Peter Xu, 2025; before it the program found in its struct what was there, here 0",
+    replaces={"say_mmap_changing": _say_nothing},
+)
+
+
+def _look_then_set(ctx: UserfaultfdCtx, features: UffdFeature) -> bool:
+    if ctx.features.read():
+        return False
+    ctx.features.write(features)
+    return True
+
+
+api_once = Patch(
+    name="api_once",
+    title="userfaultfd: prevent concurrent API initialization",
+    kind="fix",
+    commit="22e5fe2a2a27",
+    since="5.15",
+    source="Nadav Amit, 2021",
+    replaces={"claim_features": _look_then_set},
+)
+
+
+def _any_size(vma: VmArea, address: int) -> int:
+    return 0
+
+
+shmem_i_size = Patch(
+    name="shmem_i_size",
+    title="userfaultfd: shmem: add i_size checks",
+    kind="fix",
+    commit="e2a50c1f6414",
+    since="4.20",
+    source="Andrea Arcangeli, 2018",
+    replaces={"beyond_the_end": _any_size},
+)

@@ -145,3 +145,72 @@ def mremap_that_fails(k: Kernel) -> None:
         uffd.read()
         while uffd.copy(page) == -EAGAIN:
             restart()
+
+
+@scenario(
+    source="Andrea Arcangeli, 2017, userfaultfd: non-cooperative: userfaultfd_remove revalidate "
+    "vma in MADV_DONTNEED",
+    expect={"": "holds", "without remove_revalidates": "use after free"},
+)
+def unmapped_while_it_is_removed(k: Kernel) -> None:
+    """The mapping that a page is dropped from may be gone when its monitor has been told."""
+    process = k.mm()
+    uffd = k.userfaultfd(process, features=REMOVE)
+    page = process.mmap(uffd=uffd, contents="page")
+
+    @k.thread
+    def program() -> None:
+        page.dontneed()
+
+    @k.thread
+    def other() -> None:
+        page.munmap()
+
+    @k.thread(daemon=True)
+    def monitor() -> None:
+        uffd.read()
+
+
+@scenario(
+    source="Gerald Schaefer, 2020, mm/userfaultfd: do not access vma->vm_mm after calling "
+    "handle_userfault()",
+    expect={"": "holds", "without thp_frees_table_first": "use after free"},
+)
+def unmapped_while_it_faults(k: Kernel) -> None:
+    """A fault that has waited for its monitor does not know whether its mapping is still there."""
+    process = k.mm(thp="")
+    uffd = k.userfaultfd(process)
+    page = process.mmap(uffd=uffd)
+    process.spare()
+
+    @k.thread
+    def worker() -> None:
+        page.load()
+
+    @k.thread
+    def other() -> None:
+        page.mmap_fixed()
+        uffd.wake(page)
+
+
+@scenario(
+    source="Peter Xu, 2025, mm/userfaultfd: fix uninitialized output field for -EAGAIN race",
+    expect={"": "holds", "without eagain_result": "assertion failure"},
+)
+def told_to_try_again(k: Kernel) -> None:
+    """A monitor that comes too early finds so in its struct, too."""
+    process = k.mm()
+    uffd = k.userfaultfd(process, features=REMOVE)
+    page = process.mmap(uffd=uffd)
+
+    @k.thread
+    def program() -> None:
+        page.dontneed()
+
+    @k.thread
+    def prefetcher() -> None:
+        assert uffd.copy(page) in (PAGE_SIZE, -EAGAIN), "neither done nor not done"
+
+    @k.thread
+    def monitor() -> None:
+        uffd.read()

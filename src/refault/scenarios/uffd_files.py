@@ -128,7 +128,10 @@ def private_copy_stays_private(k: Kernel) -> None:
     k.monitor(uffd)
 
 
-@scenario(source=MFILL.format("mfill_file_over_size()"))
+@scenario(
+    source="Andrea Arcangeli, 2018, userfaultfd: shmem: add i_size checks",
+    expect={"": "holds", "without shmem_i_size": "assertion failure"},
+)
 def nothing_behind_the_end(k: Kernel) -> None:
     """Nothing is filled behind the end of a file, and what was filled goes when it shrinks."""
     file = k.tmpfs_file(cached=False)

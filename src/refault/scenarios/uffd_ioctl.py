@@ -5,7 +5,7 @@ from __future__ import annotations
 from refault.linux import Kernel
 from refault.linux.include.linux.mm_types import Vm
 from refault.linux.include.uapi.errno import EFAULT, ENOENT
-from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, UserStruct
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, UffdFeature, UserStruct
 from refault.scenarios.api import scenario
 
 IOCTL = "fs/userfaultfd.c"
@@ -145,3 +145,20 @@ def registered_anew_during_the_copy(k: Kernel) -> None:
         other.register(page)
         other.copy(src)
         assert other.copy(page) == PAGE_SIZE, "somebody else has filled it"
+
+
+@scenario(
+    source="Nadav Amit, 2021, userfaultfd: prevent concurrent API initialization",
+    expect={"": "holds", "without api_once": "assertion failure"},
+)
+def handshake_is_made_once(k: Kernel) -> None:
+    """Of two handshakes at once one is refused, and the features of the other are what counts."""
+    uffd = k.userfaultfd(k.mm(), features=None)
+
+    def shake(features: UffdFeature) -> None:
+        if uffd.api(features).ret == 0:
+            got = uffd.ctx.features.read()
+            assert got == features | UffdFeature.INITIALIZED, "somebody else's features"
+
+    k.thread(name="one")(lambda: shake(UffdFeature.SIGBUS))
+    k.thread(name="other")(lambda: shake(UffdFeature.THREAD_ID))

@@ -179,3 +179,17 @@ def close_during_a_core_dump(k: Kernel) -> None:
         get_user_pages_remote(page.mm, page.address, 1, Foll.WRITE)
         mmap_read_unlock(page.mm)
         put_task_mm(page.mm)
+
+
+@scenario(
+    source="Peter Xu, 2024, mm/userfaultfd: reset ptes when close() for wr-protected ones",
+    expect={"": "holds", "without close_unprotects": "assertion failure"},
+)
+def close_unprotects(k: Kernel) -> None:
+    """A close leaves no page protected."""
+    page, uffd = k.uffd_page(wp=True, contents="page", protected=True)
+
+    @k.thread
+    def monitor() -> None:
+        uffd.close()
+        assert not page.is_protected(), "write-protected, and nobody to be told"

@@ -51,9 +51,15 @@ def userfaultfd_api(
         return _refuse(-EINVAL, struct)
     if struct is UserStruct.READ_ONLY:
         return ApiResult(-EFAULT)
-    if not ctx.features.cas(UffdFeature.NONE, features | UffdFeature.INITIALIZED):
+    if not claim_features(ctx, features | UffdFeature.INITIALIZED):
         return _refuse(-EINVAL, struct)
     return ApiResult(0, offered)
+
+
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def claim_features(ctx: UserfaultfdCtx, features: UffdFeature) -> bool:
+    """Set the features if nobody has; tells whether that was so."""
+    return ctx.features.cas(UffdFeature.NONE, features)
 
 
 def _refuse(error: int, struct: UserStruct) -> ApiResult:

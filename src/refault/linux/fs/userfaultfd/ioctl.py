@@ -86,7 +86,7 @@ def _fill(
     if not is_initialized(ctx):
         return -EINVAL
     if ctx.mmap_changing.read():
-        return -EAGAIN if ask.struct is UserStruct.WRITABLE else -EFAULT
+        return say_mmap_changing(ask)
     if ask.struct is UserStruct.UNMAPPED:
         return -EFAULT
     err = validate_range(ask.dst, ask.length) or validate()
@@ -98,6 +98,12 @@ def _fill(
     if ask.struct is not UserStruct.WRITABLE:
         return fail_put_user(ctx, ask, filled, dontwake)
     return wake_filled(ctx, ask.dst, filled, dontwake)
+
+
+@kernel_function("fs/userfaultfd.c", quiet=True)
+def say_mmap_changing(ask: Request) -> int:
+    """Say -EAGAIN in the program's struct as well; -EFAULT if it cannot be written."""
+    return -EAGAIN if ask.struct is UserStruct.WRITABLE else -EFAULT
 
 
 @kernel_function("fs/userfaultfd.c", quiet=True)

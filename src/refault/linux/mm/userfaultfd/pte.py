@@ -73,7 +73,7 @@ def shmem_mfill_atomic_pte(vma: VmArea, ask: Mfill, dst: int, folio: int) -> tup
         return err, pfn
     mapping, index = file_page(vma, dst)
     folio_lock(pfn)
-    err = -EFAULT if index >= mapping.i_size.read() else 0
+    err = beyond_the_end(vma, dst)
     if not err and cache_insert(mapping, index, pfn):
         err = -EEXIST
     if not err:
@@ -145,8 +145,9 @@ def file_page(vma: VmArea, address: int) -> tuple[AddressSpace, int]:
     return vma.vm_file.mapping, span.pgoff + (address - span.start) // PAGE_SIZE
 
 
+@kernel_function("mm/userfaultfd.c", quiet=True)
 def beyond_the_end(vma: VmArea, address: int) -> int:
-    """``mfill_file_over_size()``, serialised with truncation by the page-table lock; -EFAULT."""
+    """Look whether the file is long enough; 0 or -EFAULT."""
     if vma.vm_file is None:
         return 0
     mapping, index = file_page(vma, address)
