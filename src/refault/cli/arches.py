@@ -51,10 +51,11 @@ def _known(name: str) -> str:
 
 def _parameters(arches: list[str]) -> tuple[str, Any]:
     from refault.linux.arch.table import entry  # noqa: PLC0415  # so that --help is quick
-    from refault.report.arches import described, parameters, storage  # noqa: PLC0415
+    from refault.report.arches import described, parameters, peculiar, storage  # noqa: PLC0415
 
     entries = [entry(arch) for arch in arches]
-    return f"{parameters(entries)}\n\n{storage(entries)}", [described(e) for e in entries]
+    parts = [parameters(entries), peculiar(entries), storage(entries)]
+    return "\n\n".join(parts), [described(e) for e in entries]
 
 
 def _results(arches: list[str]) -> tuple[str, Any]:

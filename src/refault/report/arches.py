@@ -30,8 +30,7 @@ TESTS = {
 LEGEND = """\
 lock   VMA: tries the lock of the VMA first, in user mode
 order  tests under mmap_lock: signal, completed, retry, unlock, error; r: only where no error is
-masks  a VMA needs one of these flags; *: no set of flags says it; ': a present page changes it
-own    methods in place of those of the common skeleton"""
+masks  a VMA needs one of these flags; *: no set of flags says it; ': a present page changes it"""
 
 
 def allowed_by(entry: PageFault, kind: Kind) -> str:
@@ -59,7 +58,7 @@ def own_methods(entry: PageFault) -> list[str]:
 
 def parameters(entries: Iterable[PageFault]) -> str:
     """The table of parameters."""
-    head = ("arch", "lock", "find", "order", "read", "write", "exec", "refuses", "stack, own")
+    head = ("arch", "lock", "find", "order", "read", "write", "exec", "refuses")
     rows = [
         (
             entry.arch,
@@ -68,11 +67,17 @@ def parameters(entries: Iterable[PageFault]) -> str:
             entry.order or "own",
             *(allowed_by(entry, kind) for kind in Kind),
             TESTS[entry.disabled],
-            " ".join(filter(None, (_name(entry.stack), *own_methods(entry)))),
         )
         for entry in entries
     ]
     return f"{table(head, rows)}\n\n{LEGEND}"
+
+
+def peculiar(entries: Iterable[PageFault]) -> str:
+    """The stack rules, and the methods that architectures have of their own."""
+    rows = [(e.arch, _name(e.stack) or "-", " ".join(own_methods(e)) or "-") for e in entries]
+    told = [row for row in rows if row[1:] != ("-", "-")]
+    return table(("arch", "a stack grows for", "methods of its own"), told)
 
 
 def _name(rule: Any) -> str:
@@ -97,7 +102,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 COLUMNS: dict[Event, str] = {
     VmFault.NONE: "done",
-    VmFault.COMPLETED: "COMPLETED",
+    VmFault.COMPLETED: "COMPL.",
     VmFault.OOM: "OOM",
     VmFault.SIGBUS: "SIGBUS",
     VmFault.SIGSEGV: "SIGSEGV",
@@ -169,7 +174,7 @@ def balance(results: Mapping[Case, Result]) -> Iterator[str]:
         + (":" if bad else "")
     )
     for arch, kinds in bad.items():
-        counts = (f"{kinds.count(k)} of {k}" for k in dict.fromkeys(kinds))
+        counts = (f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))
         yield f"  {arch}: {', '.join(counts)}"
 
 
@@ -184,7 +189,7 @@ def kind(event: Event) -> str:
         *(["COMPLETED"] if event & VmFault.COMPLETED else []),
         *(["errors"] if errors > 1 or (errors and mixed) else []),
     ]
-    return " with ".join(parts) or name(event)
+    return "+".join(parts) or name(event)
 
 
 MIXED: tuple[VmFault, ...] = (
@@ -193,7 +198,6 @@ MIXED: tuple[VmFault, ...] = (
     VmFault.RETRY | VmFault.COMPLETED,
     VmFault.OOM | VmFault.SIGBUS,
     VmFault.SIGBUS | VmFault.SIGSEGV,
-    VmFault.FALLBACK | VmFault.SIGSEGV,
 )
 
 

@@ -20,7 +20,7 @@ def changes(service: Service) -> list[str]:
     for case, own, generic in sorted(
         service.differences, key=lambda d: list(Mode).index(d[0].mode)
     ):
-        event = name(case.event).partition(" HINDEX")[0]
+        event = name(case.event).partition("_LARGE")[0].removeprefix("MAJOR|")
         if case.mode is not Mode.USER and event in told:
             continue
         told.add(event)

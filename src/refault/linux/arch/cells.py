@@ -59,7 +59,7 @@ class Missing(Enum):
 
     NO_VMA = "no VMA"
     DENIED = "VMA forbids it"
-    GONE = "no VMA after a retry"
+    GONE = "VMA gone"
     DISABLED = "no faults allowed"
 
 

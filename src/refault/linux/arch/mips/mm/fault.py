@@ -16,6 +16,6 @@ do_page_fault = register(
         file="arch/mips/mm/fault.c",
         mask=AnyOf(Vm.READ, Vm.WRITE, Vm.EXEC),
         disabled_signal=True,
-        storage="thread.cp0_badvaddr, cp0_baduaddr, error_code, trap_nr",
+        storage="thread.cp0_badvaddr, error_code, trap_nr",
     )
 )
