@@ -97,7 +97,7 @@ def _under_vma_lock(arch: PageFault, f: InFlight) -> InFlight | Answer:
     if not lock_vma_under_rcu(f.mm, f.access.address):
         return f
     vma = f.mm.find_vma(f.access.address)
-    assert vma is not None
+    assert vma is not None, "a VMA that is locked stays where it is"
     if not arch.allows(f, vma):
         vma_end_read(vma)
         return PageFaultRetval.ACCESS_ERR, VmFault.NONE

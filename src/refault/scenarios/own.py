@@ -9,6 +9,7 @@ from refault.scenarios import (
     arch_kernel_mode,
     arch_results,
     arch_rules,
+    arch_unmapped,
     folio_lock,
     kvm_postcopy,
     litmus_uffd_wp,
@@ -67,4 +68,5 @@ def refault_scenarios() -> list[ModuleType]:
         arch_kernel_mode,
         arch_results,
         arch_rules,
+        arch_unmapped,
     ]

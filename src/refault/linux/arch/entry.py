@@ -144,7 +144,7 @@ class PageFault:
         if not lock_vma_under_rcu(f.mm, f.access.address):
             return f
         vma = f.mm.find_vma(f.access.address)
-        assert vma is not None
+        assert vma is not None, "a VMA that is locked stays where it is"
         if not self.allows(f, vma):
             vma_end_read(vma)
             return self.denied(f, vma)
