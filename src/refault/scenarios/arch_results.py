@@ -291,3 +291,46 @@ def handler_that_maps_nothing(k: Kernel) -> None:
     @k.thread
     def killer() -> None:
         k.kill(page, SIGKILL)
+
+
+@scenario(
+    source=VIRO_XU,
+    claims=("16", "19"),
+    expect={"": "holds", "on arm64": "holds", "without per_vma_lock": "holds"},
+)
+def faults_of_the_core_keep_the_contract(k: Kernel) -> None:
+    """No fault of the core returns RETRY with an error, two errors, or a huge page's size alone.
+
+    Here are all kinds that the model has: holes and files, in and out of memory, pages of
+    userfaultfd, guard pages and poisoned ones, small and huge. The lock is always held or dropped
+    as the result says. Each fault of the catalogue is watched like these.
+    """
+    k.let_memory_run_out()
+    k.huge_pages(1)
+    process = k.mm()
+    uffd = k.userfaultfd(process)
+    file = k.file(cached=False)
+    pages = {
+        "hole": process.mmap(),
+        "guard page": process.mmap(contents="guard page"),
+        "poisoned page": process.mmap(contents="poisoned page"),
+        "userfaultfd": process.mmap(uffd=uffd),
+        "file": process.mmap(file=file, shared=True),
+        "huge page": process.mmap(hugetlb=True),
+    }
+    k.patched["pagefault_out_of_memory"] = k.exit_group
+
+    @k.thread(process=process, handlers={SIGSEGV: k.exit_group, SIGBUS: k.exit_group})
+    def program() -> None:
+        page = pages[choose(*pages)]
+        match choose("load", "store", "get_user"):
+            case "load":
+                page.load()
+            case "store":
+                page.store(1)
+            case _:
+                page.get_user()
+
+    @k.thread
+    def killer() -> None:
+        k.kill(process, SIGKILL)

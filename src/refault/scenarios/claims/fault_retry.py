@@ -76,6 +76,12 @@ CLAIMS = (
         ),
     ),
     Claim(
+        "16",
+        "VM_FAULT_HINDEX_MASK is only used with VM_FAULT_HWPOISON_LARGE.",
+        XU,
+        (Case("faults-of-the-core-keep-the-contract"),),
+    ),
+    Claim(
         "17",
         "All errors in kernel mode go to no_context.",
         AL,
@@ -93,6 +99,20 @@ CLAIMS = (
                 "to 6.8: they reach the program",
             ),
             Case("errors-in-kernel-mode-are-fixed-up", "", "holds", "system calls: they do not"),
+        ),
+    ),
+    Claim(
+        "19",
+        "VM_FAULT_RETRY is never mixed with an error.",
+        XU,
+        (
+            Case("faults-of-the-core-keep-the-contract", "", "holds", "the lock of the VMA first"),
+            Case(
+                "faults-of-the-core-keep-the-contract",
+                "without per_vma_lock",
+                "holds",
+                "under mmap_lock",
+            ),
         ),
     ),
     Claim(
