@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from tests.linux.stories import does_nothing, found
 
@@ -86,7 +89,10 @@ def test_the_swap_cache_keeps_the_second_reader_from_reading() -> None:
 
         k.thread(name="other")(page.load)
 
-    unreserved = {"swapcache_prepare": lambda slot: True, "swapcache_clear": does_nothing}
+    unreserved: dict[str, Callable[..., Any]] = {
+        "swapcache_prepare": lambda slot: True,
+        "swapcache_clear": does_nothing,
+    }
     assert "assertion failure" not in found(story)
     assert "assertion failure" in found(story, unreserved)
 
