@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -75,6 +76,7 @@ def keep(data: Any, path: Path) -> None:
 def main() -> None:
     """Measure, and print as it goes."""
     asked = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what runs, too
     if asked.one_core:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     plan = Plan(
