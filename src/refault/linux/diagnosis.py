@@ -113,7 +113,7 @@ def _lost(kernel: Kernel, view: View) -> Finding | None:
         detail.append(line)
     if not victims:
         return None
-    detail += [*_others(kernel, view, victims), *unkillable(kernel, view)]
+    detail += [*_others(kernel, view, victims), *unkillable(kernel, view, ended=True)]
     return Finding("lost wakeup", f"{' and '.join(victims)} will sleep for ever", tuple(detail))
 
 
@@ -196,7 +196,7 @@ def _deadlock(kernel: Kernel, view: View, left: list[str]) -> Finding | None:
         return None
     detail = tuple(_line(kernel, view, name) for name in view.blocked())
     verb = "waits" if len(left) == 1 else "wait"
-    dying = unkillable(kernel, view)
+    dying = unkillable(kernel, view, ended=True)
     return Finding("deadlock", f"{', '.join(left)} {verb} for ever", (*detail, *dying))
 
 

@@ -73,7 +73,7 @@ class Kernel(Memory):
         self.uffds: list[UserfaultfdCtx] = []
         program.context["kernel"] = self
         program.at_end(lambda view: diagnose(self, view))
-        program.when_endless(lambda view: unkillable(self, view))
+        program.when_endless(lambda view: unkillable(self, view, ended=False))
 
     def task(self, name: str) -> Task:
         """Return a thread by its name."""

@@ -85,15 +85,16 @@ def _held(name: str, exclusive: bool, waiter: str) -> str:
     return f"{'held' if exclusive else 'read-locked'} by {who}"
 
 
-def unkillable(kernel: Kernel, view: View) -> tuple[str, ...]:
-    """Say which tasks have been killed and have not died."""
+def unkillable(kernel: Kernel, view: View, *, ended: bool) -> tuple[str, ...]:
+    """Say which tasks have been killed and have not died; ``ended`` is whether nobody can go on."""
     lines = []
     for task in kernel.tasks.values():
         if task.signals is None or view.done(task.name):
             continue
         signals = view[task.signals]
         if signals.killed or _process_killed(task, view):
-            lines.append(f"{task} has been killed and cannot die: {_why(task, signals, view)}")
+            why = _why(task, signals, view, ended)
+            lines.append(f"{task} has been killed and cannot die: {why}")
     return tuple(lines)
 
 
@@ -101,12 +102,14 @@ def _process_killed(task: Task, view: View) -> bool:
     return task.process is not None and view[task.process.shared].group_exit is not None
 
 
-def _why(task: Task, signals: ThreadSignals, view: View) -> str:
-    state = view[task.state]
+def _why(task: Task, signals: ThreadSignals, view: View, ended: bool) -> str:
+    state, pending = view[task.state], view.pending(task.name)
     if signals.exiting:
         return "it is on its way out"
     if state:
         return f"it sleeps in {state}"
+    if ended and pending is not None and pending.cell.holders is not None:
+        return f"it waits uninterruptibly for {pending.cell.name}"
     return "it does not get back to user mode"
 
 
