@@ -178,3 +178,25 @@ def test_a_close_that_leaves_a_part_out_leaves_somebody_asleep(broken: str) -> N
 
     assert found(story) == "holds"
     assert found(story, {broken: does_nothing}) != "holds"
+
+
+def woken_in_time(k: Kernel) -> None:
+    """A fault that finds its page filled does not sleep, and takes itself off the queue."""
+    page, uffd = k.uffd_page()
+    k.thread(name="worker")(page.load)
+    k.thread(name="prefetcher")(lambda: uffd.copy(page))
+
+
+def test_an_entry_that_stays_on_a_queue_is_found() -> None:
+    assert found(woken_in_time) == "holds"
+    assert found(woken_in_time, {"unlink_uwq": does_nothing}) == "use after free"
+
+
+def test_a_reference_that_is_not_given_back_is_seen_at_the_end() -> None:
+    def story(k: Kernel) -> None:
+        page, uffd = k.uffd_page()
+        k.thread(name="worker")(page.load)
+        k.thread(name="monitor")(uffd.close)
+
+    assert found(story) == "holds"
+    assert found(story, {"userfaultfd_ctx_put": does_nothing}) == "leak"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from refault.explore import note
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.include.linux.mm_types import Vm, VmArea
+from refault.linux.kernel.fork import get_task_mm, put_task_mm
 from refault.linux.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from refault.linux.mm.userfaultfd.armed import (
     all_vmas,
@@ -58,11 +59,14 @@ def userfaultfd_release_all(ctx: UserfaultfdCtx) -> None:
     """Set free all VMAs of a userfaultfd that is being closed.
 
     Taking mmap_lock and each VMA lock for writing flushes out the faults that have not seen
-    ``released``: when it is done they are queued, and nobody can be queued after them. Of a process
-    that is gone the kernel leaves the VMAs alone; here they stay, and are set free as well.
+    ``released``: when it is done they are queued, and nobody can be queued after them. In an
+    address space that is gone there is nothing to set free.
     """
+    if not get_task_mm(ctx.mm):
+        return
     mmap_write_lock(ctx.mm)
     for vma in all_vmas(ctx.mm):
         if vma.ctx is ctx:
             userfaultfd_clear_vma(vma, *vma_bounds(vma))
     mmap_write_unlock(ctx.mm)
+    put_task_mm(ctx.mm)
