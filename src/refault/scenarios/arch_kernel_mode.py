@@ -65,17 +65,39 @@ def killed_in_a_user_access(k: Kernel) -> None:
         k.kill(page, SIGKILL)
 
 
-@scenario(source=VIRO, expect=everywhere({"um": "SIGSEGV"}, "holds"))
+@scenario(source=VIRO, expect=everywhere({}, "holds"))
 def killed_in_a_fault_of_user_mode(k: Kernel) -> None:
     """A task that is killed in a fault of its own dies of that.
 
-    Everywhere but on um, where the fault counts as failed, and the task is sent a SIGSEGV on top.
+    On um the fault counts as failed, and the task is sent a SIGSEGV that it does not live to take.
     """
     page, _ = k.uffd_page()
 
     @k.thread(process=page)
     def victim() -> None:
         page.load()
+
+    @k.thread
+    def killer() -> None:
+        k.kill(page, SIGKILL)
+
+
+@scenario(source=VIRO, expect=everywhere({}, "holds"))
+def killed_while_the_lock_is_taken(k: Kernel) -> None:
+    """A task that is killed while it waits for mmap_lock in a fault dies, whoever has the lock.
+
+    The handler cannot tell a lock that it did not get from an address that nothing maps, and sends
+    SIGSEGV.
+    """
+    page = k.mm().mmap()
+
+    @k.thread(process=page)
+    def victim() -> None:
+        page.load()
+
+    @k.thread
+    def writer() -> None:
+        page.mprotect(Vm.READ)
 
     @k.thread
     def killer() -> None:

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from refault.explore import Violation, note
 from refault.linux.include.linux.mm_types import VmFault
+from refault.linux.include.linux.sched.signal import fatal_signal_pending
 from refault.linux.include.uapi.siginfo import SiCode, SigInfo
 from refault.linux.include.uapi.signal import SIGBUS, Signal
 from refault.linux.kernel.signal.send import force_sig
@@ -20,11 +21,14 @@ HUGE_SHIFTS = (21, 30)
 def force_sig_info_to_task(info: SigInfo) -> None:
     """Send the running task a signal for what it did.
 
-    Where its process has a handler for it, it runs on the way back to the instruction. Anywhere
-    else the process dies of it, which is what the run has found.
+    Where its process has a handler for it, it runs on the way back to the instruction. A task that
+    is being killed dies of SIGKILL first. Anywhere else the process dies of the signal, which is
+    what the run has found.
     """
     note(f"{info}")
     process = current().process
+    if fatal_signal_pending(current()):
+        return
     if process is None or info.signo not in process.actions:
         raise Violation(str(info.signo), f"{info} at {info.address:#x}")
     force_sig(info.signo)
