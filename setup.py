@@ -4,8 +4,25 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 FOLDER = "src/refault/explore/engines"
-ENGINES = ("_behaviour", "_core", "_shortest", "_dpor", "_liveness", "_sample", "_survey")
-SHARED = ("_core.h", "_fingerprints.h", "_memory.h", "_behaviour.pxd", "_core.pxd")
+ENGINES = (
+    "_behaviour",
+    "_core",
+    "_parallel",
+    "_shortest",
+    "_dpor",
+    "_liveness",
+    "_sample",
+    "_survey",
+)
+SHARED = (
+    "_core.h",
+    "_fingerprints.h",
+    "_shared.h",
+    "_crew.h",
+    "_memory.h",
+    "_behaviour.pxd",
+    "_core.pxd",
+)
 
 extensions = [
     Extension(

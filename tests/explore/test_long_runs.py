@@ -10,7 +10,7 @@ import pytest
 from bench import models
 
 from refault.explore import Program, UserError, Verdict, check
-from refault.explore.engines import _core, portfolio
+from refault.explore.engines import _core, portfolio, states
 from refault.explore.engines.exploration import Build, Exploration, Options
 from refault.explore.engines.states import StateSearch
 from refault.explore.search import Engine
@@ -110,7 +110,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
 
 
 def test_the_rival_wins_where_there_are_few_traces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portfolio, "ALONE", 0.05)
+    monkeypatch.setattr(states, "ALONE", 0.05)
     verdict = check(models.lastzero(12), time=60)
     verdict.assert_holds()
     assert verdict.evidence.engine == "traces"
@@ -119,7 +119,7 @@ def test_the_rival_wins_where_there_are_few_traces(monkeypatch: pytest.MonkeyPat
 
 def test_a_killed_rival_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kill -9 of the second process: the first goes on alone and comes to its own verdict."""
-    monkeypatch.setattr(portfolio, "ALONE", 0.001)
+    monkeypatch.setattr(states, "ALONE", 0.001)
     begin = portfolio.Rival.__init__
 
     def killed(self: portfolio.Rival, *args: object) -> None:
@@ -134,7 +134,7 @@ def test_a_killed_rival_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_process_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portfolio, "ALONE", 0.001)
+    monkeypatch.setattr(states, "ALONE", 0.001)
     check(BUILD)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)

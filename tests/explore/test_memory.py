@@ -116,7 +116,8 @@ def told(code: str) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("story", "options"),
     [
-        ("states_", "engine='states', reduce=False"),
+        ("states_", "engine='states', reduce=False, jobs=1"),
+        ("states_", "engine='states', reduce=False, jobs=4"),
         ("values", "engine='states'"),
         ("values", "engine='traces'"),
         ("values", "engine='random'"),

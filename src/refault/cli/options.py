@@ -11,6 +11,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 KEEP = ".refault"
+LIMITS = ("max_states", "max_memory", "time", "engine", "jobs", "checkpoint_every")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -43,6 +44,19 @@ def limit_options(command: F) -> F:
         click.option(
             "--resume", is_flag=True, help="Go on from the checkpoint of a search that was stopped."
         ),
+        click.option(
+            "--checkpoint-every",
+            type=click.FloatRange(min=0, min_open=True),
+            callback=seconds,
+            metavar="SECONDS",
+            help="Write a checkpoint so often (120).",
+        ),
+        click.option(
+            "--jobs",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Use so many cores (all).",
+        ),
         click.option("--no-liveness", is_flag=True, help="Do not look for livelocks."),
         click.option("--no-reduction", is_flag=True, help="Explore without any reduction."),
         click.option(
@@ -71,7 +85,7 @@ def limit_options(command: F) -> F:
 
 def limits(options: dict[str, Any]) -> dict[str, Any]:
     """Return what the limit options say, leaving out what is not given."""
-    given = {key: options[key] for key in ("max_states", "max_memory", "time", "engine")}
+    given = {key: options[key] for key in LIMITS}
     chosen = {key: value for key, value in given.items() if value is not None}
     chosen |= {"reduce": False} if options["no_reduction"] else {}
     chosen |= {"liveness": False} if options["no_liveness"] else {}

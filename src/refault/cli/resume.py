@@ -51,6 +51,9 @@ def _values(given: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     yield "--time", f"{given['time']:g}" if given["time"] else None
     yield "--max-states", str(given["max_states"]) if given["max_states"] else None
     yield "--max-memory", text(given["max_memory"]) if given["max_memory"] else None
+    yield "--jobs", str(given["jobs"]) if given["jobs"] else None
+    every = given["checkpoint_every"]
+    yield "--checkpoint-every", f"{every:g}" if every else None
     yield "--keep", given["keep"] if given["keep"] != KEEP else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time as clock
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Literal
 from .engines import _core
 from .engines.best import best_path
 from .engines.exploration import (
+    EVERY,
     TRACES,
     Build,
     Exploration,
@@ -56,8 +58,10 @@ def check(
     keep_terminals: bool = False,
     seed: int = 1,
     checkpoint: Path | None = None,
+    checkpoint_every: float = EVERY,
     resume: bool = False,
     about: str = "",
+    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Verdict:
     """Explore every interleaving of the program that ``build`` makes.
@@ -73,14 +77,26 @@ def check(
     took, or half a second (0: do not ask why).
     ``max_states``, ``max_memory`` (bytes that this process may take, and those that it starts;
     half of what is available if not given) and ``time`` (seconds) bound the search; one that meets
-    a bound without a finding is *inconclusive*; a long one leaves a ``checkpoint`` that a
-    later call goes on from with ``resume`` (``about`` names what it is of). ``progress`` is
-    called with ``Figures`` a few times a second, at most. Raises ``ModelError`` for a model that
-    breaks the rules; Ctrl-C makes the verdict *inconclusive*.
+    a bound without a finding is *inconclusive*; a long one leaves a ``checkpoint``, and one every
+    so many seconds on the way, that a later call goes on from with ``resume`` (``about`` names what
+    it is of). ``jobs`` is how many cores to use, all that there are by default; a search that takes
+    but a moment uses one. ``progress`` is called with ``Figures`` a few times a second, at most.
+    Raises ``ModelError`` for a model that breaks the rules; Ctrl-C makes the verdict
+    *inconclusive*.
     """
     limits = Limits(max_memory=bound(max_memory), asked_memory=max_memory)
     limits = limits.with_(max_states=max_states, time=time)
-    options = Options(reduce, keep_terminals, progress, seed, checkpoint, resume, about)
+    options = Options(
+        reduce=reduce,
+        keep_final=keep_terminals,
+        progress=progress,
+        seed=seed,
+        checkpoint=checkpoint,
+        resume=resume,
+        about=about,
+        every=checkpoint_every,
+        jobs=_cores(jobs),
+    )
     patience = explain_seconds if explain else None
     with guarded(limits.max_memory):
         try:
@@ -132,6 +148,15 @@ def _check(
         terminals=outcome.final if options.keep_final else None,
         unreached=tuple(n for n in exploration.program.declared if n not in outcome.reached),
     )
+
+
+def _cores(jobs: int | None) -> int:
+    """How many cores to use: those that this process may run on, unless told."""
+    if jobs is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if jobs < 1:
+        raise UserError(f"{jobs} jobs cannot search", "give a number of cores, 1 or more")
+    return jobs
 
 
 def _none(reason: str) -> Verdict:
@@ -199,6 +224,7 @@ def _evidence(outcome: Outcome, seconds: float, reason: str, liveness: str) -> E
         local_states=outcome.local_states,
         table_misses=outcome.misses,
         restarts=outcome.restarts,
+        workers=outcome.workers,
         liveness=liveness,
     )
 

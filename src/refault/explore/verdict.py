@@ -47,7 +47,8 @@ class Evidence(Struct, frozen=True):
     search stores fewer than it visits), ``traces`` complete executions, ``depth`` the longest
     path in steps. ``collision`` bounds the probability that two states shared a fingerprint and
     one was missed, ``liveness`` says what was done about runs that never end, ``restarts`` how
-    often the reduction dropped an assumption and began again.
+    often the reduction dropped an assumption and began again, ``workers`` how many searched at a
+    time.
     """
 
     engine: str
@@ -64,6 +65,7 @@ class Evidence(Struct, frozen=True):
     table_misses: int
     restarts: int = 0
     liveness: str = ""
+    workers: int = 1
 
 
 class _Seal:

@@ -61,6 +61,7 @@ def evidence_text(evidence: Evidence, prefix: str = "", width: int = WIDTH) -> s
         *_explored(evidence),
         f"depth {evidence.depth}",
         f"{evidence.seconds:.2f} s",
+        *([f"{evidence.workers} workers"] if evidence.workers > 1 else []),
         f"reduction: {evidence.reduction}",
     ]
     if evidence.states:

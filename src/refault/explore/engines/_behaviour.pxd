@@ -6,6 +6,10 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 cdef extern from "_core.h":
     int32_t refault_load(int32_t *p) noexcept nogil
     void refault_store(int32_t *p, int32_t value) noexcept nogil
+    void *refault_load_pointer "refault_load"(void *p) noexcept nogil
+    void refault_store_pointer "refault_store"(void *p, void *value) noexcept nogil
+    int32_t refault_solo "refault_relaxed"(int32_t *p) noexcept nogil
+    uint8_t refault_watched "refault_relaxed"(uint8_t *p) noexcept nogil
     void *refault_reserve(size_t bytes) noexcept nogil
     int refault_commit(void *p, size_t old, size_t size) noexcept nogil
     void refault_release(void *p, size_t bytes) noexcept nogil
@@ -47,13 +51,17 @@ cdef inline Entry *known_entry(Node *n, int32_t value) noexcept nogil:
     cdef Entry *e
     if value >= refault_load(&n.size):
         return NULL
-    e = &n.entries[value]
+    e = (<Entry *> refault_load_pointer(&n.entries)) + value
     return NULL if refault_load(&e.newv) == MISSING else e
 
 
 cdef inline int32_t known_child(Probe *p, int32_t value) noexcept nogil:
     """Where the answer ``value`` of a probe leads; MISSING if that is not known yet."""
-    return MISSING if value >= refault_load(&p.size) else refault_load(&p.children[value])
+    cdef int32_t *children
+    if value >= refault_load(&p.size):
+        return MISSING
+    children = <int32_t *> refault_load_pointer(&p.children)
+    return refault_load(children + value)
 
 
 @cython.final
@@ -70,7 +78,7 @@ cdef class Behaviour:
     cdef int32_t *invariants
     cdef int ninvariant
     cdef int32_t terminal_probe
-    cdef public bint withdrawn         # an assumption that a search may rely on broke
+    cdef int32_t broken                # an assumption that a search may rely on broke
     cdef int words                     # of a bit mask over signatures; 0: no futures
     cdef int nfuture                   # local states that have one
     cdef int32_t *signature
@@ -80,5 +88,6 @@ cdef class Behaviour:
     cdef void **retired
     cdef int nretired, retired_capacity
 
+    cdef bint withdrawn(self) noexcept nogil
     cdef Entry *entry(self, int node, int value) except NULL
     cdef void *moved(self, void *old, size_t size, size_t used) except NULL

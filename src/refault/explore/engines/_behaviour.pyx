@@ -19,6 +19,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
+cdef extern from "_core.h":
+    void refault_watch "refault_store"(uint8_t *p, int value) noexcept nogil
+
 cdef enum:
     NODES = 1 << 22
     PROBES = 1 << 22
@@ -100,7 +103,10 @@ cdef class Behaviour:
 
     def withdraw(self):
         """An assumption behind a ``set_solo(node, True)`` broke: the running search must restart."""
-        self.withdrawn = True
+        refault_store(&self.broken, True)
+
+    cdef bint withdrawn(self) noexcept nogil:
+        return refault_load(&self.broken)
 
     cdef void *moved(self, void *old, size_t size, size_t used) except NULL:
         """A copy of an array with room for ``size`` bytes; the old one goes when nobody reads it."""
@@ -144,7 +150,7 @@ cdef class Behaviour:
             e = <Entry *> self.moved(n.entries, size * sizeof(Entry), n.size * sizeof(Entry))
             for i in range(n.size, size):
                 e[i].newv = MISSING
-            n.entries = e
+            refault_store_pointer(&n.entries, e)
             refault_store(&n.size, size)
         return &n.entries[value]
 
@@ -161,6 +167,18 @@ cdef class Behaviour:
     def set_blocked(self, int node, int value):
         """Node ``node`` cannot operate while its cell has ``value``."""
         refault_store(&self.entry(node, value).newv, BLOCKED)
+
+    def entries(self):
+        """All that is known as (node, cell or -2, value, new value, next node), but for what is blocked."""
+        cdef int i, v
+        cdef Entry *e
+        known = []
+        for i in range(self.nnode):
+            for v in range(self.nodes[i].size):
+                e = &self.nodes[i].entries[v]
+                if e.newv >= 0:
+                    known.append((i, self.nodes[i].cell, v, e.newv, e.next if e.next >= 0 else ~e.next))
+        return known
 
     def set_root(self, values, locations, uint64_t fp):
         """The initial state and its fingerprint."""
@@ -192,7 +210,7 @@ cdef class Behaviour:
             c = <int32_t *> self.moved(p.children, size * sizeof(int32_t), p.size * sizeof(int32_t))
             for i in range(p.size, size):
                 c[i] = MISSING
-            p.children = c
+            refault_store_pointer(&p.children, c)
             refault_store(&p.size, size)
         refault_store(&p.children[value], child)
 
@@ -214,4 +232,4 @@ cdef class Behaviour:
     def watch(self, int cell):
         """An invariant reads ``cell``."""
         self.nwatched += not self.watched[cell]
-        self.watched[cell] = 1
+        refault_watch(self.watched + cell, 1)

@@ -13,6 +13,8 @@
 #define refault_load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define refault_store(p, value) __atomic_store_n((p), (value), __ATOMIC_RELEASE)
 
+#define refault_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+
 #define refault_prefetch(p) __builtin_prefetch((p), 0, 1)
 
 /* Two rounds of xor-shift-multiply: every input bit reaches every output bit. */

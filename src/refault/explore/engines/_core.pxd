@@ -43,6 +43,45 @@ cdef extern from "_fingerprints.h":
     int refault_clear(refault_set *s) noexcept nogil
     void refault_free(refault_set *s) noexcept nogil
 
+cdef extern from "_shared.h":
+    cdef struct refault_shared:
+        uint64_t bytes
+
+    int refault_shared_add(refault_shared *s, uint64_t fp) noexcept nogil
+    int refault_shared_has(refault_shared *s, uint64_t fp) noexcept nogil
+    void refault_shared_fetch(refault_shared *s, uint64_t fp) noexcept nogil
+
+cdef extern from "_crew.h":
+    cdef struct refault_unit:
+        refault_unit *next
+        void *frames
+        int64_t count
+
+    cdef struct refault_worker:
+        uint64_t states
+        uint64_t transitions
+        uint64_t depth
+        uint64_t bytes
+
+    cdef struct refault_crew:
+        int32_t stop
+        int32_t hungry
+        refault_shared set
+        refault_worker *workers
+        refault_unit *units
+        int32_t ended
+        uint64_t lease
+
+    refault_unit *refault_unit_new(int64_t count, size_t size) noexcept nogil
+    void refault_unit_free(refault_unit *u) noexcept nogil
+    refault_unit *refault_take(refault_crew *c, refault_worker *w) noexcept nogil
+    void refault_give(refault_crew *c, refault_unit *u) noexcept nogil
+    void refault_pass(refault_crew *c, refault_worker *w) noexcept nogil
+    int refault_question(refault_crew *c, refault_worker *w) noexcept nogil
+    void refault_tell(refault_worker *w, uint64_t states, uint64_t transitions, uint64_t depth,
+                      uint64_t bytes) noexcept nogil
+    uint64_t refault_lease(refault_crew *c) noexcept nogil
+
 
 cdef enum:
     # How a search ends.
@@ -54,6 +93,7 @@ cdef enum:
     END_INTERRUPTED = 5
     END_DEPTH = 6
     END_WIDTH = 7
+    END_PAUSED = 8
 
     STEP_BLOCKED = 0
     STEP_OK = 1
@@ -84,10 +124,17 @@ cdef struct Frame:
     int32_t chain     # solo states since the last stored one
     int16_t came_task
     int16_t came_choice
+    int16_t choices   # of the task that it is expanded for alone
     uint8_t mode
     uint8_t enabled
     uint8_t stored
     uint8_t entered   # how it is expanded has been decided
+
+
+cdef enum:
+    # What a thread asks of the main one.
+    FOR_ENTRY = 1
+    FOR_CHILD = 2
 
 
 cdef double monotonic() noexcept nogil
@@ -115,6 +162,7 @@ cdef class Core:
     cdef readonly int64_t deepest
     cdef readonly uint64_t misses
     cdef int32_t miss_node, miss_value, fail
+    cdef int32_t question              # FOR_*
     cdef bint touched
     cdef readonly dict counts          # finding -> how often
     cdef readonly dict paths           # finding -> list of (task, choice)
@@ -125,20 +173,36 @@ cdef class Core:
     cdef double deadline
     cdef object tick
     cdef uint64_t again_at             # restart after so many transitions; 0: not at all
+    cdef refault_unit *pending         # stacks to go on with after the present one
+    cdef refault_unit *unit            # the one that is being installed
+    cdef refault_crew *crew            # the threads that this is one of; NULL: there is only this
+    cdef refault_worker *me
+    cdef public bint whole             # what threads left undone is all here again
+    cdef refault_shared *lent          # where the set of this core is while threads have it
+    cdef int64_t base                  # nothing is left to try in the frames below
+    cdef uint64_t lease                # states that may be stored before asking for more
+    cdef bint full                     # no more states may be stored
     cdef uint64_t *against             # scratch: what the step being looked at conflicts with
 
     cdef uint64_t reset(self) noexcept nogil
     cdef int step(self, int t, int choice, uint64_t *fp, bint *solo) except -1 nogil
-    cdef int fill(self) except -1 with gil
-    cdef int fill_probe(self, int probe, int value) except -1 with gil
+    cdef int fill(self) except -1 nogil
+    cdef int fill_here(self) except -1 with gil
+    cdef int fill_probe(self, int probe, int value) except -1 nogil
+    cdef int fill_probe_here(self) except -1 with gil
+    cdef int await_answer(self, int question) except -1 nogil
+    cdef int answer(self) except -1
     cdef int ask(self, int probe) except -100 nogil
     cdef int push(self, uint64_t fp, int64_t undo, int task, int choice) except -1 nogil
+    cdef int note_stored(self, Frame *f) except -1 nogil
+    cdef void drop_pending(self) noexcept nogil
     cdef bint store(self, Frame *f) except -1 nogil
     cdef int pick_solo(self) except -2 nogil
     cdef int pick_by_futures(self) except -2 nogil
     cdef int clear_of_futures(self, int t) except -1 nogil
     cdef bint free_of(self, int t) noexcept nogil
     cdef void look_ahead(self, Frame *f) noexcept nogil
+    cdef void look_ahead_shared(self, Frame *f, int n) noexcept nogil
     cdef bint enter(self, bint reduce, int chain) except -1 nogil
     cdef int report(self, int finding, bint failed_step) except -1 with gil
     cdef int terminal(self) except -1 nogil
@@ -147,9 +211,18 @@ cdef class Core:
     cdef void pop(self) noexcept nogil
     cdef int bounds(self) except -1 with gil
     cdef int begin(self) except -1
-    cdef int ready(self) except -1
     cdef bint start(self, bint reduce) except -1
     cdef int visit_all(self, bint reduce) except -1 nogil
+    cdef int visit_pending(self, bint reduce) except -1 nogil
+    cdef int work(self, bint reduce) except -1 nogil
+    cdef refault_unit *stack_to(self, int64_t depth) except NULL nogil
+    cdef int lay_aside(self) except -1 nogil
+    cdef void take_over(self, refault_unit *u) noexcept nogil
+    cdef bint install(self, refault_unit *u) except -1 nogil
+    cdef int go_to(self, refault_unit *u) except -1 nogil
+    cdef bint much_left(self, Frame *f) noexcept nogil
+    cdef int share_work(self) except -1 nogil
+    cdef int prepare(self, uint64_t max_states, terminal_sink) except -1
     cdef int widen(self) except -1 nogil
     cdef int log(self, int32_t slot, int32_t old) except -1 nogil
     cdef void undo_to(self, int64_t mark) noexcept nogil

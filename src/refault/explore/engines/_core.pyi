@@ -13,6 +13,7 @@ RESTART: int
 INTERRUPTED: int
 LIMIT_DEPTH: int
 LIMIT_WIDTH: int
+PAUSED: int
 
 class Filler(Protocol):
     fill_probe: Callable[[Core, int, int], None]
@@ -32,6 +33,7 @@ class Core:
     paths: dict[int, list[tuple[int, int]]]
     targets_cut: bool
     cyclic: bool
+    whole: bool
 
     def __init__(self, tables: Behaviour, filler: Filler) -> None: ...
     def value(self, slot: int) -> int: ...

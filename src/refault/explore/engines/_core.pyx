@@ -21,19 +21,23 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 from refault.explore.engines._behaviour cimport (
     BLOCKED, MISSING, NODE_CHOOSE, NODE_DONE, NODE_FAIL, Behaviour, Entry, Node, Probe, known_child,
-    known_entry,
+    known_entry, refault_load, refault_solo, refault_watched,
 )
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 COMPLETE, LIMIT_STATES, LIMIT_MEMORY = END_COMPLETE, END_STATES, END_MEMORY
 LIMIT_TIME, RESTART, INTERRUPTED = END_TIME, END_RESTART, END_INTERRUPTED
-LIMIT_DEPTH, LIMIT_WIDTH = END_DEPTH, END_WIDTH
+LIMIT_DEPTH, LIMIT_WIDTH, PAUSED = END_DEPTH, END_WIDTH, END_PAUSED
 
 
 cdef double monotonic() noexcept nogil:
     cdef timespec ts
     clock_gettime(CLOCK_MONOTONIC, &ts)
     return ts.tv_sec + ts.tv_nsec * 1e-9
+
+
+class Stopped(Exception):
+    """The search stops while this thread waits for an answer."""
 
 
 @cython.final
@@ -46,6 +50,8 @@ cdef class Core:
         self.ntask = tasks
         self.filler = filler
         self.tables = tables
+        self.depth = -1
+        self.whole = True
         self.nodes = tables.nodes
         self.probes = tables.probes
         self.watched = tables.watched
@@ -65,6 +71,16 @@ cdef class Core:
         refault_free(&self.known)
         free(self.stack.words)
         free(self.against)
+        self.drop_pending()
+
+    cdef void drop_pending(self) noexcept nogil:
+        cdef refault_unit *u
+        if self.unit != NULL:
+            self.take_over(self.unit)
+        while self.pending != NULL:
+            u = self.pending
+            self.pending = u.next
+            refault_unit_free(u)
 
     def value(self, int slot):
         """The present value of a cell, or the node of ``~task``."""
@@ -143,11 +159,11 @@ cdef class Core:
             if e.newv == BLOCKED:
                 self.undo_to(mark)
                 return STEP_BLOCKED
-            solo[0] = solo[0] and n.solo
+            solo[0] = solo[0] and refault_solo(&n.solo)
             if n.cell >= 0 and e.newv != v:
                 self.log(n.cell, v)
                 self.val[n.cell] = e.newv
-                self.touched = self.touched or self.watched[n.cell]
+                self.touched = self.touched or refault_watched(self.watched + n.cell)
             f ^= e.delta
             if e.next >= 0:
                 here = e.next
@@ -160,13 +176,42 @@ cdef class Core:
             return STEP_FAIL
         return STEP_OK
 
-    cdef int fill(self) except -1 with gil:
+    cdef int fill(self) except -1 nogil:
+        """Have the entry of the miss filled: here, or by the main thread."""
+        if self.crew != NULL:
+            return self.await_answer(FOR_ENTRY)
+        return self.fill_here()
+
+    cdef int fill_here(self) except -1 with gil:
         self.misses += 1
         self.filler.fill(self.miss_node, self.miss_value)
         return 0
 
-    cdef int fill_probe(self, int probe, int value) except -1 with gil:
-        self.filler.fill_probe(self, probe, value)
+    cdef int fill_probe(self, int probe, int value) except -1 nogil:
+        self.miss_node = probe
+        self.miss_value = value
+        if self.crew != NULL:
+            return self.await_answer(FOR_CHILD)
+        return self.fill_probe_here()
+
+    cdef int fill_probe_here(self) except -1 with gil:
+        self.filler.fill_probe(self, self.miss_node, self.miss_value)
+        return 0
+
+    cdef int await_answer(self, int question) except -1 nogil:
+        self.question = question
+        if not refault_question(self.crew, self.me):
+            with gil:
+                raise Stopped
+        return 0
+
+    cdef int answer(self) except -1:
+        """The main thread, to this one: fill what it asks for, if nobody else has asked before."""
+        if self.question == FOR_ENTRY:
+            if known_entry(&self.nodes[self.miss_node], self.miss_value) == NULL:
+                self.fill_here()
+        elif known_child(&self.probes[self.miss_node], self.miss_value) == MISSING:
+            self.fill_probe_here()
         return 0
 
     cdef int ask(self, int probe) except -100 nogil:
@@ -212,19 +257,34 @@ cdef class Core:
 
     cdef bint store(self, Frame *f) except -1 nogil:
         """Put the state of the top frame into the set; false if it is there already."""
-        cdef int code = refault_add(&self.known, f.fp)
+        cdef int code
+        if self.crew != NULL:
+            code = refault_shared_add(&self.crew.set, f.fp)
+        else:
+            code = refault_add(&self.known, f.fp)
         if code < 0:
             with gil:
                 raise MemoryError
         if code:
-            self.states += 1
-            f.stored = 1
-            if refault_path_add(&self.stack, f.fp):
-                with gil:
-                    raise MemoryError
-        elif refault_path_has(&self.stack, f.fp):
+            self.note_stored(f)
+        elif not self.cyclic and refault_path_has(&self.stack, f.fp):
             self.cyclic = True
         return code
+
+    cdef int note_stored(self, Frame *f) except -1 nogil:
+        self.states += 1
+        f.stored = 1
+        if self.crew != NULL:
+            if self.lease == 0:
+                self.lease = refault_lease(self.crew)
+            if self.lease == 0:
+                self.full = True
+            else:
+                self.lease -= 1
+        elif refault_path_add(&self.stack, f.fp):
+            with gil:
+                raise MemoryError
+        return 0
 
     cdef int pick_solo(self) except -2 nogil:
         """A task whose next step commutes with all that others may do, or -1."""
@@ -235,7 +295,7 @@ cdef class Core:
         cdef int64_t mark = self.nundo
         for t in range(self.ntask):
             n = &self.nodes[self.loc[t]]
-            if not n.solo:
+            if not refault_solo(&n.solo):
                 continue
             if n.cell == NODE_CHOOSE:
                 return t
@@ -330,6 +390,9 @@ cdef class Core:
         """
         cdef int t, n = min(self.ntask, 64)
         cdef Entry *e
+        if self.crew != NULL:
+            self.look_ahead_shared(f, n)
+            return
         for t in range(n):
             e = self.next_entry(t)
             if e != NULL and e.newv >= 0 and e.next >= 0:
@@ -341,6 +404,20 @@ cdef class Core:
                     f.known |= <uint64_t> 1 << t
                     if not self.cyclic and refault_path_has(&self.stack, f.fp ^ e.delta):
                         self.cyclic = True
+
+    cdef void look_ahead_shared(self, Frame *f, int n) noexcept nogil:
+        """The same in a set that others are adding to."""
+        cdef int t
+        cdef Entry *e
+        for t in range(n):
+            e = self.next_entry(t)
+            if e != NULL and e.newv >= 0 and e.next >= 0:
+                refault_shared_fetch(&self.crew.set, f.fp ^ e.delta)
+        for t in range(n):
+            e = self.next_entry(t)
+            if e != NULL and e.newv >= 0 and e.next >= 0:
+                if refault_shared_has(&self.crew.set, f.fp ^ e.delta):
+                    f.known |= <uint64_t> 1 << t
 
     cdef bint enter(self, bint reduce, int chain) except -1 nogil:
         """Decide how the state of the top frame is expanded; false if it need not be.
@@ -361,7 +438,8 @@ cdef class Core:
         if t >= 0:
             f.mode = MODE_SOLO
             f.task = t
-            f.chain = chain + (1 if self.options(t) == 1 else CHAIN // 2)
+            f.choices = min(self.options(t), 1 << 14)
+            f.chain = chain + (1 if f.choices == 1 else CHAIN // 2)
         elif not f.stored and not self.store(f):
             return False
         elif not reduce:
@@ -417,53 +495,60 @@ cdef class Core:
 
     cdef void pop(self) noexcept nogil:
         cdef Frame *f = &self.frames[self.depth]
-        if f.stored:
+        if f.stored and self.crew == NULL:
             refault_path_remove(&self.stack, f.fp)
         self.undo_to(f.undo)
         self.depth -= 1
+        if self.depth < self.base:
+            self.base = self.depth
 
     cdef int bounds(self) except -1 with gil:
         """Time, memory and signals; called now and then. 0 or a LIMIT_* code."""
-        if self.tick is not None:
-            self.tick(self.states, self.transitions, self.depth)
+        pause = self.tick is not None and self.tick(self.states, self.transitions, self.depth)
         PyErr_CheckSignals()
         if monotonic() > self.deadline:
             return END_TIME
+        if pause is True:
+            return END_PAUSED
         if refault_resident() > self.max_memory:
             return END_MEMORY
         return END_COMPLETE
 
-    cdef int ready(self) except -1:
-        """Make room for what the reduction by futures needs."""
-        free(self.against)
-        self.against = <uint64_t *> malloc(self.tables.words * 8 + 8)
-        if self.against == NULL:
-            raise MemoryError
-        return 0
-
     def search(self, *, bint reduce, bint resume, uint64_t max_states, uint64_t max_memory, double seconds,
                terminal_sink=None, tick=None):
-        """Visit every state. Returns COMPLETE, LIMIT_* or RESTART (an assumption broke).
+        """Visit every state. Returns COMPLETE, LIMIT_*, RESTART (an assumption broke) or PAUSED.
 
-        After a LIMIT_*, ``resume`` goes on where that search stopped.
+        ``tick`` is called now and then with (states, transitions, depth), and pauses the search by
+        ``True``. After a LIMIT_* or a pause, ``resume`` goes on where that search stopped.
         """
         cdef int code
-        self.max_states = max_states
         self.max_memory = max_memory
         self.deadline = monotonic() + seconds
-        self.ready()
-        self.terminal_sink = terminal_sink
+        self.prepare(max_states, terminal_sink)
         self.tick = tick
         if not resume:
             self.begin()
             if not self.start(reduce):
                 return COMPLETE
         with nogil:
-            code = self.visit_all(reduce)
+            code = self.visit_pending(reduce)
         return code
+
+    cdef int prepare(self, uint64_t max_states, terminal_sink) except -1:
+        """What every search begins with, also one that goes on."""
+        self.max_states = max_states
+        self.terminal_sink = terminal_sink
+        self.lease = 0
+        self.full = False
+        free(self.against)
+        self.against = <uint64_t *> malloc(self.tables.words * 8 + 8)
+        if self.against == NULL:
+            raise MemoryError
+        return 0
 
     def forget(self):
         """Free the set of states and the stack: a search that was stopped cannot go on any more."""
+        self.drop_pending()
         self.depth = -1
         self.nundo = 0
         free(self.frames)
@@ -479,17 +564,17 @@ cdef class Core:
 
     def save(self):
         """What a search that was stopped needs to go on, but for its table: as plain data."""
-        cdef int64_t i
-        cdef Frame *f
-        frames = []
-        for i in range(self.depth + 1):
-            f = &self.frames[i]
-            frames.append((f.fp, f.task, f.choice, f.chain, f.came_task, f.came_choice,
-                           f.mode | f.enabled << 1 | f.stored << 2 | f.entered << 3))
+        cdef refault_unit *u
+        self.lay_aside()
+        stacks = []
+        u = self.pending
+        while u != NULL:
+            stacks.append(stack_of(u))
+            u = u.next
         return {
-            "frames": frames, "counts": self.counts, "paths": self.paths, "targets": self.targets,
+            "stacks": stacks, "counts": self.counts, "paths": self.paths, "targets": self.targets,
             "targets_cut": bool(self.targets_cut), "cyclic": bool(self.cyclic),
-            "withdrawn": bool(self.tables.withdrawn), "again_at": self.again_at, "states": self.states,
+            "withdrawn": bool(self.tables.withdrawn()), "again_at": self.again_at, "states": self.states,
             "transitions": self.transitions, "terminals": self.terminals, "deepest": self.deepest,
             "segments": [(self.known.segments[i].size, self.known.segments[i].used)
                          for i in range(REFAULT_SEGMENTS)],
@@ -503,41 +588,157 @@ cdef class Core:
     def load(self, saved):
         """Go back to what ``save`` gave; the fingerprints are then to be put into each ``segment``.
 
-        False if the schedule on the stack leads elsewhere: the tables are not those of then.
+        False if the schedule on a stack leads elsewhere: the tables are not those of then.
         """
-        cdef Frame *f
-        cdef uint64_t fp = self.reset()
-        cdef int64_t mark
-        cdef bint solo
         self.begin()
         for i, (size, used) in enumerate(saved["segments"]):
             if refault_resize(&self.known, &self.known.segments[i], size):
                 raise MemoryError
             self.known.segments[i].used = used
-        for old, task, choice, chain, came_task, came_choice, bits in saved["frames"]:
-            mark = self.nundo
-            if came_task >= 0:
-                while self.step(came_task, came_choice, &fp, &solo) == STEP_MISSING:
-                    self.fill()
-            if fp != old:
+        for stack in reversed(saved["stacks"]):
+            if not self.install(unit_of(stack)):
                 return False
-            self.push(fp, mark, came_task, came_choice)
-            f = &self.frames[self.depth]
-            f.task, f.choice, f.chain = task, choice, chain
-            f.mode, f.enabled, f.stored, f.entered = bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 3
+            self.lay_aside()
         self.counts, self.paths = dict(saved["counts"]), dict(saved["paths"])
         self.targets, self.targets_cut = dict(saved["targets"]), saved["targets_cut"]
         self.states, self.transitions = saved["states"], saved["transitions"]
         self.terminals, self.deepest = saved["terminals"], saved["deepest"]
         self.cyclic = saved["cyclic"]
-        for i in range(self.depth + 1):
-            if self.frames[i].stored and refault_path_add(&self.stack, self.frames[i].fp):
-                raise MemoryError
-        self.tables.withdrawn, self.again_at = saved["withdrawn"], saved["again_at"]
+        self.tables.broken, self.again_at = saved["withdrawn"], saved["again_at"]
         return True
 
+    # ---- stacks --------------------------------------------------------------------------------
+
+    cdef refault_unit *stack_to(self, int64_t depth) except NULL nogil:
+        """A copy of the stack up to a depth."""
+        cdef refault_unit *u = refault_unit_new(depth + 1, sizeof(Frame))
+        if u == NULL:
+            with gil:
+                raise MemoryError
+        memcpy(u.frames, self.frames, (depth + 1) * sizeof(Frame))
+        return u
+
+    cdef void take_over(self, refault_unit *u) noexcept nogil:
+        """Go on with a stack later; if it is the one that was being installed, begin that anew."""
+        if u == self.unit:
+            self.unit = NULL
+            self.depth = -1
+        u.next = self.pending
+        self.pending = u
+
+    cdef int lay_aside(self) except -1 nogil:
+        """Make the present stack the first of those to go on with."""
+        if self.unit != NULL:
+            self.take_over(self.unit)
+        elif self.depth >= 0:
+            self.take_over(self.stack_to(self.depth))
+            self.depth = -1
+        return 0
+
+    cdef bint install(self, refault_unit *u) except -1 nogil:
+        """Go to where a stack has been; false if its schedule leads elsewhere. Takes ``u``."""
+        cdef Frame *f
+        cdef uint64_t fp = self.reset()
+        cdef int64_t i, mark
+        cdef bint solo
+        self.depth = -1
+        self.base = 0
+        self.unit = u
+        if refault_path_clear(&self.stack, 1 << 10):
+            with gil:
+                raise MemoryError
+        for i in range(u.count):
+            f = &(<Frame *> u.frames)[i]
+            mark = self.nundo
+            if f.came_task >= 0:
+                while self.step(f.came_task, f.came_choice, &fp, &solo) == STEP_MISSING:
+                    self.fill()
+            if fp != f.fp:
+                return False
+            self.push(fp, mark, f.came_task, f.came_choice)
+            self.frames[self.depth] = f[0]
+            self.frames[self.depth].undo = mark
+            if f.stored and self.crew == NULL and refault_path_add(&self.stack, fp):
+                with gil:
+                    raise MemoryError
+        self.unit = NULL
+        refault_unit_free(u)
+        return True
+
+    cdef int go_to(self, refault_unit *u) except -1 nogil:
+        if not self.install(u):
+            with gil:
+                raise AssertionError("a schedule leads elsewhere in the same tables")
+        return 0
+
+    cdef bint much_left(self, Frame *f) noexcept nogil:
+        """Whether something may be left to try at a state that leads to others not known yet."""
+        cdef int t
+        if f.mode == MODE_SOLO:
+            return f.task < self.ntask and f.choice < f.choices
+        t = f.task + (f.choice > 0)
+        while t < self.ntask:
+            if t >= 64 or not f.known >> t & 1:
+                return True
+            t += 1
+        return False
+
+    cdef int share_work(self) except -1 nogil:
+        """Give what is left at the shallowest state of the stack to a thread without work.
+
+        Not the top: what is left there is not worth it.
+        """
+        cdef refault_unit *u
+        cdef int64_t i
+        if self.base < 0:
+            self.base = 0
+        while self.base < self.depth and not self.much_left(&self.frames[self.base]):
+            self.base += 1
+        if self.base >= self.depth:
+            return 0
+        u = self.stack_to(self.base)
+        for i in range(u.count - 1):
+            (<Frame *> u.frames)[i].task = self.ntask
+        self.frames[self.base].task = self.ntask
+        refault_give(self.crew, u)
+        return 0
+
+    cdef int work(self, bint reduce) except -1 nogil:
+        """Be one thread of a crew, until all is done (END_COMPLETE) or the search stops."""
+        cdef refault_unit *u
+        cdef int code
+        while True:
+            u = refault_take(self.crew, self.me)
+            if u == NULL:
+                return END_COMPLETE
+            self.go_to(u)
+            code = self.visit_all(reduce)
+            if code != END_COMPLETE:
+                return code
+
+    cdef int visit_pending(self, bint reduce) except -1 nogil:
+        """Visit what is left at the present stack and at all others."""
+        cdef refault_unit *u
+        cdef int code
+        if self.unit != NULL:
+            self.take_over(self.unit)
+        while True:
+            code = self.visit_all(reduce)
+            if code != END_COMPLETE:
+                return code
+            u = self.pending
+            if u == NULL:
+                return END_RESTART if reduce and self.tables.withdrawn() else END_COMPLETE
+            self.pending = u.next
+            self.go_to(u)
+
+    # ---- the search ----------------------------------------------------------------------------
+
     cdef int begin(self) except -1:
-        self.tables.withdrawn = False
+        self.drop_pending()
+        self.whole = True
+        self.base = 0
+        self.tables.broken = False
         self.again_at = 0
         self.counts = {}
         self.paths = {}
@@ -575,15 +776,24 @@ cdef class Core:
             if not self.enter(reduce, t):
                 self.pop()
         while self.depth >= 0:
-            if reduce and self.tables.withdrawn:
+            if reduce and self.tables.withdrawn():
                 # Go on for as long again before the restart: there is more to learn, and a restart
                 # for each thing learned would cost many times the search.
                 if not self.again_at:
                     self.again_at = 2 * self.transitions + 1000
                 elif self.transitions >= self.again_at:
                     return END_RESTART
+            if self.crew != NULL:
+                if refault_load(&self.crew.stop):
+                    return END_PAUSED
+                refault_pass(self.crew, self.me)
+                if refault_load(&self.crew.hungry) > 0:
+                    self.share_work()
+                if ticks % 1024 == 0:
+                    refault_tell(self.me, self.states, self.transitions, self.depth,
+                                 self.frame_capacity * sizeof(Frame))
             ticks += 1
-            if ticks >= 65536:
+            if ticks >= 65536 and self.crew == NULL:
                 ticks = 0
                 code = self.bounds()
                 if code:
@@ -632,9 +842,9 @@ cdef class Core:
             if not self.enter(reduce, self.frames[self.depth - 1].chain):
                 self.pop()
             elif self.frames[self.depth].stored:
-                if self.states >= self.max_states:
+                if self.states >= self.max_states or self.full:
                     return END_STATES
-        return END_RESTART if reduce and self.tables.withdrawn else END_COMPLETE
+        return END_COMPLETE
 
     cdef int widen(self) except -1 nogil:
         """Expand the state of the top frame, so far expanded for one task only, fully after all."""
@@ -647,3 +857,30 @@ cdef class Core:
             f.enabled = 1
             f.task = self.ntask
         return 0
+
+
+cdef list stack_of(refault_unit *u):
+    """A stack as plain data."""
+    cdef Frame *f
+    cdef int64_t i
+    frames = []
+    for i in range(u.count):
+        f = &(<Frame *> u.frames)[i]
+        frames.append((f.fp, f.task, f.choice, f.chain, f.came_task, f.came_choice,
+                       f.mode | f.enabled << 1 | f.stored << 2 | f.entered << 3))
+    return frames
+
+
+cdef refault_unit *unit_of(stack) except NULL:
+    """The other way round."""
+    cdef refault_unit *u = refault_unit_new(len(stack), sizeof(Frame))
+    cdef Frame *f
+    if u == NULL:
+        raise MemoryError
+    memset(u.frames, 0, len(stack) * sizeof(Frame))
+    for i, (fp, task, choice, chain, came_task, came_choice, bits) in enumerate(stack):
+        f = &(<Frame *> u.frames)[<int64_t> i]
+        f.fp, f.task, f.choice, f.chain = fp, task, choice, chain
+        f.came_task, f.came_choice = came_task, came_choice
+        f.mode, f.enabled, f.stored, f.entered = bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 3
+    return u

@@ -5,6 +5,9 @@
  * segment grows by itself, by half, when it is three quarters full. So a fingerprint takes 11 to 16
  * bytes, and while a segment grows only 1/64 of the set is there twice. Sizes are no powers of two:
  * the place is the high word of the product of (the rest of) the fingerprint and the size.
+ *
+ * Two words are no fingerprints: 0 marks a free place, and all ones (REFAULT_MOVED) is what threads need
+ * that share the set, see _shared.h. A fingerprint that is one of them counts as its neighbour.
  */
 
 #ifndef REFAULT_FINGERPRINTS_H
@@ -17,6 +20,8 @@
 
 enum { REFAULT_SEGMENTS = 64, REFAULT_SMALLEST = 256 };
 
+#define REFAULT_MOVED (~(uint64_t)0)
+
 struct refault_segment {
 	uint64_t *words;
 	uint64_t size, used;
@@ -27,16 +32,21 @@ struct refault_set {
 	uint64_t bytes;
 };
 
-static inline uint64_t refault_place(const struct refault_segment *s, uint64_t fp)
+static inline uint64_t refault_word(uint64_t fp)
 {
-	return (uint64_t)(((unsigned __int128)(fp << 6) * s->size) >> 64);
+	return fp + !fp - (fp == REFAULT_MOVED);
+}
+
+static inline uint64_t refault_place(uint64_t size, uint64_t fp)
+{
+	return (uint64_t)(((unsigned __int128)(fp << 6) * size) >> 64);
 }
 
 /* Where fp is, or the free word where it belongs. */
 static inline uint64_t *refault_find(struct refault_set *set, uint64_t fp)
 {
 	struct refault_segment *s = &set->segments[fp >> 58];
-	uint64_t i = refault_place(s, fp);
+	uint64_t i = refault_place(s->size, fp);
 
 	while (s->words[i] && s->words[i] != fp)
 		if (++i == s->size)
@@ -48,7 +58,7 @@ static inline void refault_fetch(struct refault_set *set, uint64_t fp)
 {
 	struct refault_segment *s = &set->segments[fp >> 58];
 
-	refault_prefetch(&s->words[refault_place(s, fp)]);
+	refault_prefetch(&s->words[refault_place(s->size, fp)]);
 }
 
 /* Give a segment room for size words, none used. 0, or -1 where there is no memory. */
@@ -90,7 +100,7 @@ static inline int refault_add(struct refault_set *set, uint64_t fp)
 	struct refault_segment *s = &set->segments[fp >> 58];
 	uint64_t *word;
 
-	fp += !fp;
+	fp = refault_word(fp);
 	word = refault_find(set, fp);
 	if (*word)
 		return 0;

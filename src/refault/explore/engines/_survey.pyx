@@ -23,7 +23,11 @@ from libc.stdlib cimport calloc, free, realloc
 
 from refault.explore.engines._core cimport (
     CHAIN, MODE_FULL, STEP_BLOCKED, STEP_MISSING, STEP_OK, Core, monotonic, refault_find, refault_mix,
+    refault_shared_has,
 )
+
+cdef extern from "_fingerprints.h":
+    uint64_t refault_word(uint64_t fp) noexcept nogil
 
 cdef enum:
     DEPTH = 4096      # steps of a walk, at most
@@ -33,6 +37,13 @@ cdef enum:
 cdef struct Sample:
     uint64_t fp
     double weight
+
+
+cdef bint stored(Core search, uint64_t fp) noexcept:
+    """Whether a search has stored a state, also while threads are at it."""
+    if search.lent != NULL:
+        return refault_shared_has(search.lent, fp)
+    return refault_find(&search.known, fp)[0] != 0
 
 
 cdef class Survey:
@@ -63,7 +74,7 @@ cdef class Survey:
         self.alone = <int32_t *> calloc(n, sizeof(int32_t))
         if not (self.longest and self.place and self.steps and self.alone):
             raise MemoryError
-        core.ready()
+        core.prepare(0, None)
 
     def __dealloc__(self):
         free(self.samples)
@@ -159,7 +170,7 @@ cdef class Survey:
             self.capacity = max(1024, 2 * self.capacity)
         for t in range(self.core.ntask):
             weight /= self.alone[t] + 1
-        self.samples[self.drawn].fp = fp + (not fp)
+        self.samples[self.drawn].fp = refault_word(fp)
         self.samples[self.drawn].weight = weight
         self.drawn += 1
         return 0
@@ -191,7 +202,7 @@ cdef class Survey:
             w = self.samples[i].weight
             all += w
             squares += w * w
-            if refault_find(&search.known, self.samples[i].fp)[0]:
+            if stored(search, self.samples[i].fp):
                 found += w
                 found_squares += w * w
         if all == 0:

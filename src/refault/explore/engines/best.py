@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 
-from ..tables.behaviour import OutOfTime
+from ..tables.bounds import OutOfTime
 from ..trace import Finding
 from ..verdict import Limits
 from . import _core
@@ -36,7 +36,7 @@ def best_path(
         return finding, path, True
     complete = outcome.code == _core.COMPLETE and outcome.numbers is not None
     try:
-        with exploration.tables.bounded(deadline, limits.soft_memory):
+        with exploration.tables.bounds.within(deadline, limits.soft_memory):
             better, _code = shortest(
                 exploration.tables.core,
                 _ByKind(exploration.tables.findings),

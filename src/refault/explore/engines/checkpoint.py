@@ -31,7 +31,7 @@ from ..tables.futures import Futures
 from ..trace import Finding
 from .exploration import Exploration
 
-MAGIC = b"refault checkpoint 1\n"
+MAGIC = b"refault checkpoint 2\n"
 AGAIN = "begin the search again without --resume"
 
 
@@ -76,7 +76,7 @@ def save(
         restarts=restarts,
         seconds=seconds,
         digest=tables.digest(),
-        log=tables.asked(),
+        log=tables.log,
         futures=futures,
         findings=tables.findings,
         search=tables.core.save(),

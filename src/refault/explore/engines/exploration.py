@@ -28,12 +28,16 @@ Reduce = bool | Literal["futures"]
 """No reduction, the learned lock discipline, or that by futures from the start."""
 
 
+EVERY = 120.0
+"""Seconds between two checkpoints."""
+
+
 class Options(NamedTuple):
     """How to search: with which reduction, keeping the terminal states or not.
 
     ``seed`` is where random schedules come from. ``checkpoint`` is the file that a search of
     states which does not come to its end goes on from, with ``resume``; ``about`` says whose it
-    is.
+    is, ``every`` is the time in seconds between two. ``jobs`` is the number of cores to use.
     """
 
     reduce: Reduce = True
@@ -43,14 +47,16 @@ class Options(NamedTuple):
     checkpoint: FilePath | None = None
     resume: bool = False
     about: str = ""
+    every: float = EVERY
+    jobs: int = 1
 
 
 class Outcome(NamedTuple):
     """What an engine found: for each kind a finding with some schedule to it, and totals.
 
     ``code`` is one of the core; ``final`` holds the terminal states where they were asked for,
-    ``numbers`` the findings by their number in the tables of the search, ``minimal`` the kinds
-    whose schedule in ``found`` is known to be the best.
+    ``workers`` tells how many searched at a time, ``numbers`` the findings by their number in the
+    tables of the search, ``minimal`` the kinds whose schedule in ``found`` is known to be the best.
     """
 
     engine: str
@@ -68,6 +74,7 @@ class Outcome(NamedTuple):
     traces: int = 0
     depth: int = 0
     restarts: int = 0
+    workers: int = 1
     numbers: frozenset[int] | None = None
     minimal: frozenset[str] = frozenset()
 

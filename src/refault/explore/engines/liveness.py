@@ -13,6 +13,7 @@ from ..verdict import Limits
 from . import _core
 from ._liveness import Graph, Late
 from ._shortest import nearest
+from .cycles import has_cycle, may_come_back
 
 Path = list[tuple[int, int]]
 MAX_TASKS = 64
@@ -46,43 +47,21 @@ class Component(NamedTuple):
     starving: int
 
 
-def has_cycle(tables: Tables) -> bool:
-    """Whether some task can come back to a local state; otherwise every run is finite."""
-    after: dict[int, list[int]] = {}
-    for (node, _result), successor in tables.successors.items():
-        after.setdefault(node, []).append(successor)
-    on_path: dict[int, bool] = {}
-    for root in list(after):
-        if root in on_path:
-            continue
-        on_path[root] = True
-        stack = [(root, iter(after[root]))]
-        while stack:
-            node, rest = stack[-1]
-            following = next(rest, None)
-            if following is None:
-                on_path[node] = False
-                stack.pop()
-            elif on_path.get(following):
-                return True
-            elif following not in on_path:
-                on_path[following] = True
-                stack.append((following, iter(after.get(following, ()))))
-    return False
-
-
 def endless_runs(tables: Tables, limits: Limits) -> Liveness:
     """Find livelocks: cycles on which a task runs for ever, however fair everything is.
 
     It comes after a complete search of states. That search may have been a reduced one and still
     tell whether there is a cycle at all: if some run is endless, so is one that takes steps of
     persistent sets only (Valmari 1989), so an acyclic reduced graph has no endless run to look
-    for. It takes at most ``limits.time`` seconds.
+    for. Several threads cannot tell; the tables then may (``may_come_back``), else the graph is
+    built. It takes at most ``limits.time`` seconds.
     """
     if not has_cycle(tables):
         return Liveness((), _core.COMPLETE, "every run ends: no task can come back to where it was")
     if not tables.core.cyclic:
         return Liveness((), _core.COMPLETE, "every run ends: the graph of states has no cycle")
+    if not may_come_back(tables):
+        return Liveness((), _core.COMPLETE, "every run ends: what changes cannot all change back")
     if len(tables.program.tasks) > MAX_TASKS:
         raise UserError(
             f"livelocks are looked for among at most {MAX_TASKS} tasks",

@@ -6,6 +6,10 @@ with endless tasks there are no finite traces at all. So the states are searched
 moment, which settles most models; then a second process searches the traces while the first one
 goes on. Where runs can be endless it takes random schedules instead, which find what they find and
 prove nothing.
+
+The second process has one of the cores that may be used, the search of states the others, one at
+the least. Random schedules that have found nothing for a while *yield*: they take what nobody else
+wants, and the states are searched on all cores; so they are when the process gives up or is killed.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import signal
 import sys
 import time as clock
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
@@ -25,14 +30,14 @@ from ..memory import guarded, resident
 from ..verdict import Limits
 from . import _core
 from .best import with_best_paths
+from .cycles import has_cycle
 from .exploration import Exploration, Options, Outcome
-from .liveness import has_cycle
 from .samples import search_samples
 from .states import StateSearch
 from .traces import MAX_TASKS, search_traces
 
-ALONE = 0.5
-"""So many seconds the search of states is alone."""
+YIELDS = b"y"
+"""What the second process says when it yields; an outcome begins with another byte."""
 
 PART = 4
 """The rival gets one part in so many of the memory that is left when it begins."""
@@ -57,6 +62,7 @@ class Rival:
             self._be(exploration, limits, write, options, memory)
         os.close(write)
         self._data = b""
+        self.yields = False
         self.outcome: Outcome | None = None
 
     @staticmethod
@@ -70,9 +76,14 @@ class Rival:
             _die_with_parent()
             exploration.tables.core.forget()
             limits = limits.with_(max_memory=resident() + memory)
+
+            def tire() -> None:
+                os.nice(19)
+                os.write(write, YIELDS)
+
             with guarded(limits.max_memory):
                 fresh = Exploration(exploration.build)
-                outcome = _other(fresh, limits, options._replace(progress=None))
+                outcome = _other(fresh, limits, options._replace(progress=None), tire)
             if outcome.code == _core.COMPLETE or outcome.found:
                 with os.fdopen(write, "wb") as pipe:
                     pickle.dump(outcome, pipe)
@@ -83,16 +94,18 @@ class Rival:
             os._exit(status)
 
     def poll(self) -> None:
-        """Raise ``_Won`` once the outcome is there."""
+        """Raise ``_Won`` once the outcome is there; note whether the process yields or is gone."""
         while self._read >= 0 and select.select([self._read], [], [], 0)[0]:
             piece = os.read(self._read, 1 << 16)
             if piece:
                 self._data += piece
+                self.yields |= self._data.startswith(YIELDS)
                 continue
             os.close(self._read)
             self._read = -1
-            if self._data:
-                self.outcome = pickle.loads(self._data)
+            self.yields = True
+            self.outcome = _outcome(self._data.removeprefix(YIELDS))
+            if self.outcome is not None:
                 raise _Won
 
     def wait(self, seconds: float) -> None:
@@ -118,7 +131,19 @@ class Rival:
         os.waitpid(self._pid, 0)
 
 
-def _other(exploration: Exploration, limits: Limits, options: Options) -> Outcome:
+def _outcome(data: bytes) -> Outcome | None:
+    """What the process had to say; nothing if it was ended before or while it said it."""
+    try:
+        outcome = pickle.loads(data)
+    except (EOFError, pickle.UnpicklingError):
+        return None
+    assert isinstance(outcome, Outcome)
+    return outcome
+
+
+def _other(
+    exploration: Exploration, limits: Limits, options: Options, tire: Callable[[], None]
+) -> Outcome:
     """Search the traces; where some run is endless, or there are too many, take random ones."""
     began = clock.monotonic()
     if _finite(exploration):
@@ -127,7 +152,7 @@ def _other(exploration: Exploration, limits: Limits, options: Options) -> Outcom
             return with_best_paths(exploration, outcome, limits, began + limits.time)
         exploration = Exploration(exploration.build)
     left = limits.time - (clock.monotonic() - began)
-    return search_samples(exploration, limits, left, options)
+    return search_samples(exploration, limits, left, options, tire)
 
 
 def _finite(exploration: Exploration) -> bool:
@@ -152,7 +177,7 @@ def race(exploration: Exploration, limits: Limits, options: Options) -> Outcome:
     if options.resume:
         states.load()
     try:
-        code = states.run(min(ALONE, limits.time))
+        code = states.run_alone(limits.time)
         left = limits.time - (clock.monotonic() - began)
         if code == _core.LIMIT_TIME and left > 0:
             outcome = _race(exploration, limits, options, states, left)
@@ -186,10 +211,19 @@ def _race(
         Rival(exploration, limits.with_(time=left), options, share) as rival,
         states.within(limits.max_memory - share),
     ):
+
+        def watch() -> bool:
+            rival.poll()
+            if not rival.yields or states.jobs == options.jobs:
+                return False
+            states.jobs = options.jobs
+            return True
+
+        states.jobs = max(1, options.jobs - 1)
         try:
             if not options.resume:
                 states.strengthen()
-            states.rival = rival.poll
+            states.rival = watch
             code = states.run(left)
             if code in (_core.LIMIT_STATES, _core.LIMIT_MEMORY):
                 rest = deadline - clock.monotonic()

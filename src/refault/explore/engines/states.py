@@ -6,19 +6,20 @@ import time as clock
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from ..memory import guarded
-from ..tables.behaviour import OutOfMemory, OutOfTime
+from ..tables.bounds import OutOfMemory, OutOfTime
 from ..tables.futures import Futures, take
 from ..verdict import Limits
-from . import _core, checkpoint
+from . import _core, _parallel, checkpoint
 from .exploration import STATES, Exploration, Options, Outcome
 from .meter import Meter
 
 STOPPED = (_core.INTERRUPTED, _core.LIMIT_STATES, _core.LIMIT_MEMORY, _core.LIMIT_TIME)
 
-EVERY = 120.0
-"""Seconds between two checkpoints."""
+ALONE = 0.5
+"""So many seconds a search has one thread: most are complete by then."""
 
 WORTH = 5.0
 """A search shorter than this is begun again sooner than gone on with."""
@@ -28,7 +29,8 @@ class StateSearch:
     """An exhaustive search over states that can be stopped by a bound and gone on with.
 
     ``torn`` says that memory ran out in the midst of something: it can be gone on with from a
-    checkpoint, but not here. ``rival`` is called now and then where there is another search.
+    checkpoint, but not here. ``rival`` is called now and then where there is another search; it
+    may ask for a pause by ``True``, so that another number of ``jobs`` comes into force.
     """
 
     def __init__(self, exploration: Exploration, limits: Limits, options: Options) -> None:
@@ -38,8 +40,10 @@ class StateSearch:
         self._begun = False
         self._start = self._saved = clock.monotonic()
         self._before = 0.0
+        self.jobs = 1
+        self.workers = 1
         self.torn = False
-        self.rival: Callable[[], object] | None = None
+        self.rival: Callable[[], bool] | None = None
         progress = options.progress
         self._meter = Meter(progress, limits.max_memory) if progress is not None else None
         self.restarts = 0
@@ -47,18 +51,27 @@ class StateSearch:
         self.futures: Futures | None = None
 
     def run(self, seconds: float) -> int:
-        """Go on for at most ``seconds``; returns a code of the core.
+        """Go on for at most ``seconds``, with ``jobs`` threads; returns a code of the core.
 
         Where an assumption of the reduction breaks, the search begins again without it.
         """
         deadline = clock.monotonic() + seconds
         while True:
             code = self._go_on(deadline)
+            if code == _core.PAUSED:
+                if self._due():
+                    self.save()
+                continue
             if code != _core.RESTART and not (code == _core.COMPLETE and self._outgrown()):
                 self.code = code
                 return code
             self.restarts += 1
             self._begun = False
+
+    def run_alone(self, seconds: float) -> int:
+        """Search with one thread for a moment: that fills the tables, and most often is enough."""
+        self.jobs = 1
+        return self.run(min(ALONE, seconds))
 
     def strengthen(self) -> None:
         """Begin again with the reduction by futures; see ``futures``."""
@@ -80,15 +93,19 @@ class StateSearch:
         self._install(now)
         return True
 
-    def _tick(self, states: int, transitions: int, depth: int) -> None:
-        if self.rival is not None:
-            self.rival()
-        if clock.monotonic() - self._saved > EVERY:
-            self.save()
+    def _tick(self, states: int, transitions: int, depth: int) -> bool:
+        """What there is to do now and then; whether the search is to pause for a moment."""
+        pause = self.rival is not None and self.rival()
         if self._meter is not None:
             self._meter.rival = self.rival is not None
             tables, reduce = self._ex.tables, bool(self._options.reduce)
             self._meter.tick(states, transitions, depth, tables, reduce)
+        return pause or self._due()
+
+    def _due(self) -> bool:
+        """Whether it is time for the next checkpoint."""
+        options = self._options
+        return options.checkpoint is not None and clock.monotonic() - self._saved > options.every
 
     def _go_on(self, deadline: float) -> int:
         tables = self._ex.tables
@@ -99,9 +116,13 @@ class StateSearch:
             self._ex.final.clear()
             if self._meter is not None:
                 self._meter.restart()
+        search = tables.core.search
+        self.workers = max(self.workers, self.jobs)
+        if self.jobs > 1:
+            search = partial(_parallel.search, tables.core, jobs=self.jobs)
         try:
-            with tables.bounded(deadline, self._limits.soft_memory):
-                return tables.core.search(
+            with tables.bounds.within(deadline, self._limits.soft_memory):
+                return search(
                     reduce=bool(self._options.reduce),
                     resume=resume,
                     max_states=self._limits.max_states,
@@ -132,7 +153,10 @@ class StateSearch:
     def outcome_after(self, seconds: float) -> Outcome:
         """Go on for at most ``seconds`` and say what came of it, also after Ctrl-C."""
         try:
-            code = self.run(seconds)
+            code = self.run_alone(seconds)
+            if code == _core.LIMIT_TIME and seconds > self.seconds_here:
+                self.jobs = self._options.jobs
+                code = self.run(seconds - self.seconds_here)
         except KeyboardInterrupt:
             code = _core.INTERRUPTED
         except MemoryError:
@@ -177,11 +201,17 @@ class StateSearch:
     @property
     def seconds(self) -> float:
         """How long it has been searching, in this process and those before."""
-        return self._before + clock.monotonic() - self._start
+        return self._before + self.seconds_here
+
+    @property
+    def seconds_here(self) -> float:
+        """How long it has been searching in this process."""
+        return clock.monotonic() - self._start
 
     def close(self, code: int) -> None:
         """Keep a checkpoint of a long search that is not complete, and give the memory back."""
-        if code in STOPPED and self._begun and self.seconds > WORTH:
+        whole = self._begun and self._ex.tables.core.whole
+        if code in STOPPED and whole and self.seconds > WORTH:
             self.save()
         self._begun = False
         with suppress(MemoryError):
@@ -207,5 +237,6 @@ class StateSearch:
             terminals=core.terminals,
             depth=core.deepest,
             restarts=self.restarts,
+            workers=self.workers,
             numbers=frozenset(core.counts),
         )

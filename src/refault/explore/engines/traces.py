@@ -6,7 +6,7 @@ import time as clock
 from functools import partial
 
 from ..errors import UserError
-from ..tables.behaviour import OutOfTime
+from ..tables.bounds import OutOfTime
 from ..verdict import Limits
 from . import _core
 from ._dpor import Dpor
@@ -45,7 +45,7 @@ def search_traces(
         )
 
     try:
-        with tables.bounded(deadline, limits.soft_memory):
+        with tables.bounds.within(deadline, limits.soft_memory):
             while (code := run()) == _core.RESTART:
                 restarts += 1
                 exploration.final.clear()

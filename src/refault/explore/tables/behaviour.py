@@ -35,12 +35,8 @@ is nondeterministic.
 
 from __future__ import annotations
 
-import math
-import sys
-import time
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -48,12 +44,12 @@ from ..engines._behaviour import Behaviour
 from ..engines._core import Core
 from ..errors import EndlessLoop, HiddenState, Nondeterminism
 from ..keys import key
-from ..memory import resident
 from ..operation import Crashed, Failed, Op, typed
 from ..program import Program, Task
 from ..runner import Finished, Place, Request, Stop, place_text
 from ..runtime import check_hashable
 from ..trace import Finding
+from .bounds import Bounds
 from .discipline import Discipline, Held
 from .folding import FoldingRunner, Folds
 
@@ -62,18 +58,6 @@ SHADOW = 16
 MAX_HISTORY = 5000
 MAX_NODES = 2_000_000
 DONE, CHOOSE, FAIL = -1, -2, -3
-
-
-LOOK = 256
-"""Fills between two looks at the memory that the process has taken."""
-
-
-class OutOfTime(Exception):
-    """The deadline passed while a table was being filled."""
-
-
-class OutOfMemory(MemoryError):
-    """The bound of memory was found to be passed before a table was filled; it is unharmed."""
 
 
 class Node(NamedTuple):
@@ -100,9 +84,8 @@ class Tables:
         self.findings: list[Finding] = []
         self.fill_probe: Any = None
         self.log: list[tuple[int, int]] = []
-        self._deadline = math.inf
-        self._max_memory = sys.maxsize
-        self._settled = (0, 0)
+        self.bounds = Bounds()
+        self._whole: int | None = None
         self._max_history = max_history
         self._folds = Folds()
         self._by_fold: dict[int, int] = {}
@@ -113,24 +96,6 @@ class Tables:
         self._node_keys: list[int] = []
         self._root()
         self.discipline.settle()
-        self._settle()
-
-    @contextmanager
-    def bounded(self, deadline: float, max_memory: int = sys.maxsize) -> Iterator[None]:
-        """Fill no table after ``deadline``, or where the process has over ``max_memory`` bytes.
-
-        ``OutOfTime`` and ``OutOfMemory`` tell; a search that they end can go on.
-        """
-        before = self._deadline, self._max_memory
-        self._deadline, self._max_memory = deadline, max_memory
-        try:
-            yield
-        finally:
-            self._deadline, self._max_memory = before
-
-    def _settle(self) -> None:
-        """What is in the tables now is there as a whole; see ``log`` and ``digest``."""
-        self._settled = len(self.log), len(self.nodes)
 
     def _root(self) -> None:
         starts = [self._start(t) for t in self.program.tasks]
@@ -143,11 +108,19 @@ class Tables:
 
     def fill(self, node: int, value: int) -> None:
         """Complete the entry of ``node`` at the cell's value ``value`` (or for a choice)."""
-        if time.monotonic() > self._deadline:
-            raise OutOfTime
-        if len(self.log) % LOOK == 0 and resident() > self._max_memory:
-            raise OutOfMemory
+        self.bounds.look(len(self.log))
+        if self._whole is not None:
+            self._fill(node, value)
+            return
+        before = len(self.nodes)
+        try:
+            self._fill(node, value)
+        except BaseException:  # Ctrl-C, at any point: what was asked later is not in the log
+            self._whole = before
+            raise
         self.log.append((node, value))
+
+    def _fill(self, node: int, value: int) -> None:
         at = self.nodes[node]
         request = at.request
         assert isinstance(request, Request)
@@ -158,7 +131,6 @@ class Tables:
             self._fill_op(node, at, request.op, value)
         if self.discipline.settle():
             self.native.withdraw()
-        self._settle()
 
     def _fill_op(self, node: int, at: Node, op: Op, value: int) -> None:
         outcome = op.outcome(value)
@@ -337,16 +309,9 @@ class Tables:
         for (source, _result), target in self.successors.items():
             yield source, target
 
-    def asked(self) -> list[tuple[int, int]]:
-        """Which entries were asked for, in order; not one that Ctrl-C or the like came between."""
-        return self.log[: self._settled[0]]
-
     def digest(self) -> int:
-        """A number that two tables have in common only if they know the same local states.
-
-        Those of an entry that was not completed are left out.
-        """
-        return key("tables", tuple(self._node_keys[: self._settled[1]]))
+        """A number that two tables have in common only if the log makes the same local states."""
+        return key("tables", tuple(self._node_keys[: self._whole]))
 
     def close(self) -> None:
         """Unwind the parked runs."""

@@ -22,7 +22,7 @@ from msgspec.structs import replace as with_fields
 from ..engines.exploration import Exploration, Path
 from ..errors import UserError
 from ..replay import replay
-from ..tables.behaviour import OutOfTime
+from ..tables.bounds import OutOfTime
 from ..trace import Trace
 from .missed import missed_wakeups
 from .orders import Orders
@@ -44,7 +44,7 @@ def explained(exploration: Exploration, trace: Trace, seconds: float = SECONDS) 
         return trace
     deadline = clock.monotonic() + seconds
     try:
-        with exploration.tables.bounded(deadline):
+        with exploration.tables.bounds.within(deadline):
             shorter = _shortened(exploration, trace, deadline - seconds / 2)
             return _why(exploration, shorter, deadline, _bound(seconds))
     except (OutOfTime, MemoryError):

@@ -21,7 +21,8 @@ from typing import Protocol
 
 from ..engines import _core
 from ..memory import resident
-from ..tables.behaviour import OutOfTime, Tables
+from ..tables.behaviour import Tables
+from ..tables.bounds import OutOfTime
 from ..tables.predicate import StateView
 from .walk import State, Walker
 
