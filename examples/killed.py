@@ -6,7 +6,7 @@ from refault.linux.include.uapi.signal import SIGTERM
 
 def killed(k: Kernel) -> None:
     """A thread that waits for a page that nobody serves can be killed."""
-    page, uffd = k.uffd_page()
+    page, _uffd = k.uffd_page()
 
     @k.thread(process=page)
     def reader() -> None:

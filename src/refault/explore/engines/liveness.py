@@ -6,7 +6,8 @@ import time as clock
 from typing import NamedTuple
 
 from ..errors import UserError
-from ..tables.behaviour import OutOfTime, Tables
+from ..tables.behaviour import Tables
+from ..tables.bounds import OutOfTime
 from ..tables.predicate import StateView
 from ..trace import Finding
 from ..verdict import Limits
@@ -69,7 +70,7 @@ def endless_runs(tables: Tables, limits: Limits) -> Liveness:
         )
     deadline = clock.monotonic() + limits.time
     try:
-        with tables.bounded(deadline, limits.soft_memory):
+        with tables.bounds.within(deadline, limits.soft_memory):
             return _fair_cycles(tables, limits, deadline)
     except (OutOfTime, Late):
         return Liveness((), _core.LIMIT_TIME, "")
