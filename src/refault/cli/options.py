@@ -11,7 +11,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 KEEP = ".refault"
-LIMITS = ("max_states", "max_memory", "time", "engine", "jobs", "checkpoint_every")
+LIMITS = ("max_states", "max_memory", "time", "engine", "jobs", "cluster", "checkpoint_every")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -56,6 +56,11 @@ def limit_options(command: F) -> F:
             type=click.IntRange(min=1),
             metavar="N",
             help="Use so many cores (all).",
+        ),
+        click.option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Search on a Ray cluster, or 'local' (takes refault[ray]).",
         ),
         click.option("--no-liveness", is_flag=True, help="Do not look for livelocks."),
         click.option("--no-reduction", is_flag=True, help="Explore without any reduction."),

@@ -108,6 +108,13 @@ class Cell(Generic[T]):
                 )
         return known
 
+    def value_with(self, key: int) -> int:
+        """The id of the value that has a key; ``KeyError`` if it has not been seen."""
+        if key not in self._by_key:
+            for value in range(len(self.values)):
+                self.key(value)
+        return self._by_key[key]
+
     def op(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...]) -> Op:
         """The operation ``fn(value, *args)``; the same object whenever it is the same operation."""
         try:

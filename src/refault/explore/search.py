@@ -62,6 +62,7 @@ def check(
     resume: bool = False,
     about: str = "",
     jobs: int | None = None,
+    cluster: str = "",
     progress: Progress | None = None,
 ) -> Verdict:
     """Explore every interleaving of the program that ``build`` makes.
@@ -80,9 +81,10 @@ def check(
     a bound without a finding is *inconclusive*; a long one leaves a ``checkpoint``, and one every
     so many seconds on the way, that a later call goes on from with ``resume`` (``about`` names what
     it is of). ``jobs`` is how many cores to use, all that there are by default; a search that takes
-    but a moment uses one. ``progress`` is called with ``Figures`` a few times a second, at most.
-    Raises ``ModelError`` for a model that breaks the rules; Ctrl-C makes the verdict
-    *inconclusive*.
+    but a moment uses one. ``cluster`` is the address of a Ray cluster, or ``local``: the states are
+    then searched there, by so many actors. ``progress`` is called with ``Figures`` a few times a
+    second, at most. Raises ``ModelError`` for a model that breaks the rules; Ctrl-C makes the
+    verdict *inconclusive*.
     """
     limits = Limits(max_memory=bound(max_memory), asked_memory=max_memory)
     limits = limits.with_(max_states=max_states, time=time)
@@ -96,6 +98,8 @@ def check(
         about=about,
         every=checkpoint_every,
         jobs=_cores(jobs),
+        cluster=cluster,
+        actors=jobs,
     )
     patience = explain_seconds if explain else None
     with guarded(limits.max_memory):
@@ -188,18 +192,32 @@ def _kept(code: int, options: Options) -> str:
 
 
 def _search(exploration: Exploration, limits: Limits, engine: Engine, options: Options) -> Outcome:
+    if options.cluster:
+        return _search_there(exploration, limits, options)
     if engine == "portfolio":
         return race(exploration, limits, options)
     if engine == "states":
-        states = StateSearch(exploration, limits, options)
-        if options.resume:
-            states.load()
-        return states.outcome_after(limits.time)
+        return _states(exploration, limits, options).outcome_after(limits.time)
     if engine == "traces":
         return search_traces(exploration, limits, limits.time, options)
     if engine == "random":
         return search_samples(exploration, limits, limits.time, options)
     raise UserError(f"no engine is called {engine!r}", "portfolio, states, traces or random")
+
+
+def _states(exploration: Exploration, limits: Limits, options: Options) -> StateSearch:
+    states = StateSearch(exploration, limits, options)
+    if options.resume:
+        states.load()
+    return states
+
+
+def _search_there(exploration: Exploration, limits: Limits, options: Options) -> Outcome:
+    from .engines.on_ray import ray_crew  # noqa: PLC0415  # few have Ray
+
+    states = _states(exploration, limits, options)
+    with ray_crew(exploration.build, options.cluster, options.actors) as crew:
+        return states.outcome_after(limits.time, crew)
 
 
 def _endless(exploration: Exploration, limits: Limits) -> tuple[tuple[Lasso, ...], int, str]:

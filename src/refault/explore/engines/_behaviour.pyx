@@ -168,6 +168,10 @@ cdef class Behaviour:
         """Node ``node`` cannot operate while its cell has ``value``."""
         refault_store(&self.entry(node, value).newv, BLOCKED)
 
+    def knows(self, int node, int value):
+        """Whether there is an entry, be it that the node is blocked there."""
+        return known_entry(&self.nodes[node], value) != NULL
+
     def entries(self):
         """All that is known as (node, cell or -2, value, new value, next node), but for what is blocked."""
         cdef int i, v

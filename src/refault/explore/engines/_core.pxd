@@ -182,6 +182,9 @@ cdef class Core:
     cdef int64_t base                  # nothing is left to try in the frames below
     cdef uint64_t lease                # states that may be stored before asking for more
     cdef bint full                     # no more states may be stored
+    cdef bint recording                # what is added, for another process
+    cdef uint64_t *fresh_words
+    cdef int64_t nfresh, fresh_capacity
     cdef uint64_t *against             # scratch: what the step being looked at conflicts with
 
     cdef uint64_t reset(self) noexcept nogil
@@ -194,6 +197,7 @@ cdef class Core:
     cdef int answer(self) except -1
     cdef int ask(self, int probe) except -100 nogil
     cdef int push(self, uint64_t fp, int64_t undo, int task, int choice) except -1 nogil
+    cdef int note_fresh(self, uint64_t fp) except -1 nogil
     cdef int note_stored(self, Frame *f) except -1 nogil
     cdef void drop_pending(self) noexcept nogil
     cdef bint store(self, Frame *f) except -1 nogil

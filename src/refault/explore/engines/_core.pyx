@@ -15,6 +15,7 @@ the rest runs without it.
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
@@ -71,6 +72,7 @@ cdef class Core:
         refault_free(&self.known)
         free(self.stack.words)
         free(self.against)
+        free(self.fresh_words)
         self.drop_pending()
 
     cdef void drop_pending(self) noexcept nogil:
@@ -274,6 +276,8 @@ cdef class Core:
     cdef int note_stored(self, Frame *f) except -1 nogil:
         self.states += 1
         f.stored = 1
+        if self.recording:
+            self.note_fresh(f.fp)
         if self.crew != NULL:
             if self.lease == 0:
                 self.lease = refault_lease(self.crew)
@@ -284,6 +288,19 @@ cdef class Core:
         elif refault_path_add(&self.stack, f.fp):
             with gil:
                 raise MemoryError
+        return 0
+
+    cdef int note_fresh(self, uint64_t fp) except -1 nogil:
+        cdef uint64_t *words
+        if self.nfresh == self.fresh_capacity:
+            self.fresh_capacity = 2 * self.fresh_capacity + 1024
+            words = <uint64_t *> realloc(self.fresh_words, self.fresh_capacity * 8)
+            if words == NULL:
+                with gil:
+                    raise MemoryError
+            self.fresh_words = words
+        self.fresh_words[self.nfresh] = fp
+        self.nfresh += 1
         return 0
 
     cdef int pick_solo(self) except -2 nogil:
@@ -579,6 +596,74 @@ cdef class Core:
             "segments": [(self.known.segments[i].size, self.known.segments[i].used)
                          for i in range(REFAULT_SEGMENTS)],
         }
+
+    def take_up(self, stacks):
+        """Make these, in the form that ``save`` gives, all that is left to do."""
+        cdef refault_unit *u
+        self.drop_pending()
+        self.depth = -1
+        for stack in reversed(stacks):
+            u = unit_of(stack)
+            u.next = self.pending
+            self.pending = u
+
+    # ---- searches in other processes -----------------------------------------------------------
+
+    def forget(self):
+        """Begin to work for another process: know no state."""
+        self.begin()
+        self.cyclic = True
+
+    def turn_to(self, stack):
+        """Count anew, keep the set, and have this stack to do."""
+        self.counts, self.paths = {}, {}
+        self.states = self.transitions = self.terminals = self.again_at = 0
+        self.deepest = 0
+        self.tables.broken = False
+        self.nfresh = 0
+        self.recording = True
+        self.take_up([stack])
+
+    def fresh(self):
+        """The fingerprints added since ``turn_to``, eight bytes each."""
+        return PyBytes_FromStringAndSize(<char *> self.fresh_words, self.nfresh * 8)
+
+    def fingerprints(self):
+        """All fingerprints, eight bytes each."""
+        cdef uint64_t i, j
+        cdef refault_segment *s
+        out = bytearray()
+        for i in range(REFAULT_SEGMENTS):
+            s = &self.known.segments[i]
+            for j in range(s.size):
+                if s.words[j]:
+                    out += (<char *> &s.words[j])[:8]
+        return bytes(out)
+
+    def learn(self, const uint8_t[::1] data):
+        """Add fingerprints, eight bytes each; how many were new."""
+        cdef int64_t i, new = 0
+        cdef int code
+        for i in range(data.shape[0] // 8):
+            code = refault_add(&self.known, (<const uint64_t *> &data[0])[i])
+            if code < 0:
+                raise MemoryError
+            new += code
+        return new
+
+    def account(self, uint64_t states, uint64_t transitions, uint64_t terminals, int64_t depth):
+        """Another process has seen so much more."""
+        self.states += states
+        self.transitions += transitions
+        self.terminals += terminals
+        self.deepest = max(self.deepest, depth)
+        self.cyclic = True
+
+    def found(self, finding, count, path):
+        """Another process has found this."""
+        self.counts[finding] = self.counts.get(finding, 0) + count
+        self.paths[finding] = min(path, self.paths.get(finding, path), key=len)
+        self.targets_cut = True
 
     def segment(self, int number):
         """A segment of the set of fingerprints, as memory that lasts until the search goes on."""

@@ -147,11 +147,7 @@ def _restore(path: Path, exploration: Exploration, header: Header) -> None:
 
 def _renumbered(exploration: Exploration, header: Header) -> dict[str, Any]:
     """The saved search with findings by their present numbers."""
-    known = exploration.tables.findings
-    now = {
-        old: known.index(f) if f in known else exploration.trees.number(f)
-        for old, f in enumerate(header.findings)
-    }
+    now = {old: exploration.number(f) for old, f in enumerate(header.findings)}
     search = dict(header.search)
     for name in ("counts", "paths", "targets"):
         search[name] = {now[old]: what for old, what in search[name].items()}

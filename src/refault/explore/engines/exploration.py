@@ -18,6 +18,13 @@ from ..trace import Finding
 Build = Callable[[Program], object]
 Path = list[tuple[int, int]]
 """A schedule: (index of the task, choice) per step."""
+Frame = tuple[int, int, int, int, int, int, int]
+Stack = list[Frame]
+"""A stack of the search of states, as ``Core.save`` gives it: what is left to do, as plain data.
+
+Per state on the way: its fingerprint, the next (task, choice) to try, how many states before it
+were expanded for one task alone, the (task, choice) by which it was entered, and flags.
+"""
 
 STATES = "states"
 TRACES = "traces"
@@ -37,7 +44,8 @@ class Options(NamedTuple):
 
     ``seed`` is where random schedules come from. ``checkpoint`` is the file that a search of
     states which does not come to its end goes on from, with ``resume``; ``about`` says whose it
-    is, ``every`` is the time in seconds between two. ``jobs`` is the number of cores to use.
+    is, ``every`` is the time in seconds between two. ``jobs`` is the number of cores to use,
+    ``cluster`` the address of a Ray cluster to use instead, with so many ``actors``.
     """
 
     reduce: Reduce = True
@@ -49,6 +57,8 @@ class Options(NamedTuple):
     about: str = ""
     every: float = EVERY
     jobs: int = 1
+    cluster: str = ""
+    actors: int | None = None
 
 
 class Outcome(NamedTuple):
@@ -103,6 +113,11 @@ class Exploration:
             if isinstance(self.tables.nodes[n].request, Finished)
         )
         self.final.add((cells, done))
+
+    def number(self, finding: Finding) -> int:
+        """The number of a finding in these tables."""
+        known = self.tables.findings
+        return known.index(finding) if finding in known else self.trees.number(finding)
 
     def named(self, path: Iterable[tuple[int, int]]) -> list[tuple[str, int]]:
         """A path with the tasks' names."""

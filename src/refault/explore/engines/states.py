@@ -13,6 +13,7 @@ from ..tables.bounds import OutOfMemory, OutOfTime
 from ..tables.futures import Futures, take
 from ..verdict import Limits
 from . import _core, _parallel, checkpoint
+from .cluster import ClusterSearch, Crew
 from .exploration import STATES, Exploration, Options, Outcome
 from .meter import Meter
 
@@ -46,6 +47,7 @@ class StateSearch:
         self.rival: Callable[[], bool] | None = None
         progress = options.progress
         self._meter = Meter(progress, limits.max_memory) if progress is not None else None
+        self.cluster: Crew | None = None
         self.restarts = 0
         self.code = _core.LIMIT_TIME
         self.futures: Futures | None = None
@@ -117,8 +119,11 @@ class StateSearch:
             if self._meter is not None:
                 self._meter.restart()
         search = tables.core.search
-        self.workers = max(self.workers, self.jobs)
-        if self.jobs > 1:
+        if self.cluster is not None:
+            search = ClusterSearch(self._ex, self.cluster).search
+            self.workers = self.cluster.size
+        elif self.jobs > 1:
+            self.workers = max(self.workers, self.jobs)
             search = partial(_parallel.search, tables.core, jobs=self.jobs)
         try:
             with tables.bounds.within(deadline, self._limits.soft_memory):
@@ -150,12 +155,12 @@ class StateSearch:
         finally:
             self._limits = before
 
-    def outcome_after(self, seconds: float) -> Outcome:
+    def outcome_after(self, seconds: float, cluster: Crew | None = None) -> Outcome:
         """Go on for at most ``seconds`` and say what came of it, also after Ctrl-C."""
         try:
             code = self.run_alone(seconds)
             if code == _core.LIMIT_TIME and seconds > self.seconds_here:
-                self.jobs = self._options.jobs
+                self.jobs, self.cluster = self._options.jobs, cluster
                 code = self.run(seconds - self.seconds_here)
         except KeyboardInterrupt:
             code = _core.INTERRUPTED

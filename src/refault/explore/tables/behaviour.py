@@ -309,6 +309,10 @@ class Tables:
         for (source, _result), target in self.successors.items():
             yield source, target
 
+    def key_of(self, node: int) -> int:
+        """The key of a local state, the same in every process."""
+        return self._node_keys[node]
+
     def digest(self) -> int:
         """A number that two tables have in common only if the log makes the same local states."""
         return key("tables", tuple(self._node_keys[: self._whole]))

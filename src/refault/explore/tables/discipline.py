@@ -181,6 +181,11 @@ class Discipline:
         return self._close(ops) and all(self._commute(sig.op, op) for op in ops)
 
     @property
+    def observed(self) -> set[int]:
+        """The cells that invariants have read."""
+        return self._observed
+
+    @property
     def signatures(self) -> list[Signature]:
         """All signatures, by their index."""
         return list(self._signatures.values())
