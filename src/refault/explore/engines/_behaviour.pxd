@@ -83,7 +83,11 @@ cdef class Behaviour:
     cdef int nfuture                   # local states that have one
     cdef int32_t *signature
     cdef uint64_t *future
-    cdef uint64_t *conflicts
+    cdef int nsignature                # behind their rows of masks come those of the cells
+    cdef int32_t *first
+    cdef int32_t *count
+    cdef int32_t *rows
+    cdef uint64_t *masks
     cdef public bint shared            # threads are reading: what is replaced is kept for them
     cdef void **retired
     cdef int nretired, retired_capacity

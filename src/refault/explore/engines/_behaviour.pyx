@@ -27,6 +27,19 @@ cdef enum:
     PROBES = 1 << 22
 
 
+cdef int32_t *numbers(int32_t *old, values) except NULL:
+    """An array of ``values`` in place of the ``old`` one."""
+    cdef int32_t *made
+    cdef Py_ssize_t i
+    made = <int32_t *> malloc((len(values) + 1) * sizeof(int32_t))
+    if made == NULL:
+        raise MemoryError
+    free(old)
+    for i in range(len(values)):
+        made[i] = values[i]
+    return made
+
+
 @cython.final
 cdef class Behaviour:
     """The tables of a program with ``cells`` cells and ``tasks`` tasks."""
@@ -58,7 +71,10 @@ cdef class Behaviour:
         free(self.invariants)
         free(self.signature)
         free(self.future)
-        free(self.conflicts)
+        free(self.first)
+        free(self.count)
+        free(self.rows)
+        free(self.masks)
 
     def add_node(self, int task, int cell, int arg, bint reads):
         """Add a node of ``task``; ``cell`` is a cell index or one of -1 done, -2 choose, -3 fail."""
@@ -79,27 +95,31 @@ cdef class Behaviour:
         """Say whether the operation of ``node`` commutes with all that others may do meanwhile."""
         refault_store(&self.nodes[node].solo, solo)
 
-    def set_futures(self, int words, signature, bytes future, bytes conflicts):
+    def set_futures(self, int words, signature, bytes future, first, count, rows, bytes masks):
         """What each local state may still do, and what each signature conflicts with; see ``futures``.
 
         Masks have ``words`` words. From the next search on they are asked where ``set_solo`` says no.
         """
-        cdef int i
-        free(self.signature)
         free(self.future)
-        free(self.conflicts)
+        free(self.masks)
         self.words = 0
         self.nfuture = len(signature)
-        self.signature = <int32_t *> malloc((self.nfuture + 1) * sizeof(int32_t))
+        self.nsignature = len(first) - self.ncell
+        self.signature = numbers(self.signature, signature)
+        self.first = numbers(self.first, first)
+        self.count = numbers(self.count, count)
+        self.rows = numbers(self.rows, rows)
         self.future = <uint64_t *> malloc(len(future) + 8)
-        self.conflicts = <uint64_t *> malloc(len(conflicts) + 8)
-        if not (self.signature and self.future and self.conflicts):
+        self.masks = <uint64_t *> malloc(len(masks) + 8)
+        if not (self.future and self.masks):
             raise MemoryError
-        for i in range(self.nfuture):
-            self.signature[i] = signature[i]
         memcpy(self.future, <const char *> future, len(future))
-        memcpy(self.conflicts, <const char *> conflicts, len(conflicts))
+        memcpy(self.masks, <const char *> masks, len(masks))
         self.words = words
+
+    def drop_futures(self):
+        """From the next search on there are none."""
+        self.words = 0
 
     def withdraw(self):
         """An assumption behind a ``set_solo(node, True)`` broke: the running search must restart."""

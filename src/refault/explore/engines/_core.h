@@ -17,6 +17,11 @@
 
 #define refault_prefetch(p) __builtin_prefetch((p), 0, 1)
 
+/* A set of tasks as a bit mask: all of them, how many, the first one. */
+#define refault_everybody UINT64_MAX
+#define refault_ones(x) __builtin_popcountll(x)
+#define refault_lowest(x) __builtin_ctzll(x)
+
 /* Two rounds of xor-shift-multiply: every input bit reaches every output bit. */
 static inline uint64_t refault_mix(uint64_t x)
 {

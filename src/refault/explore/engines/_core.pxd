@@ -7,6 +7,9 @@ from refault.explore.engines._behaviour cimport Behaviour, Entry, Node, Probe
 
 cdef extern from "_core.h":
     void refault_prefetch(const void *p) noexcept nogil
+    const uint64_t EVERYBODY "refault_everybody"
+    int refault_ones(uint64_t x) noexcept nogil
+    int refault_lowest(uint64_t x) noexcept nogil
     uint64_t refault_mix(uint64_t x) noexcept nogil
     uint64_t *refault_words(size_t words) noexcept nogil
 
@@ -118,6 +121,7 @@ cdef struct Undo:
 cdef struct Frame:
     uint64_t fp
     uint64_t known    # plain search: tasks (of the first 64) whose step leads to a stored state
+    uint64_t members  # the tasks (of the first 64) that the state is expanded for
     int64_t undo      # length of the undo log when the state was entered
     int32_t task      # next task to try
     int32_t choice
@@ -129,6 +133,7 @@ cdef struct Frame:
     uint8_t enabled
     uint8_t stored
     uint8_t entered   # how it is expanded has been decided
+    uint8_t forward   # the last stored state was expanded for some tasks only
 
 
 cdef enum:
@@ -186,6 +191,9 @@ cdef class Core:
     cdef uint64_t *fresh_words
     cdef int64_t nfresh, fresh_capacity
     cdef uint64_t *against             # scratch: what the step being looked at conflicts with
+    cdef uint64_t near[64]             # scratch: per task, whose futures are in its way
+    cdef uint64_t members              # what pick_by_futures() found
+    cdef bint backward                 # where the step that survey() looked at leads
 
     cdef uint64_t reset(self) noexcept nogil
     cdef int step(self, int t, int choice, uint64_t *fp, bint *solo) except -1 nogil
@@ -201,13 +209,16 @@ cdef class Core:
     cdef int note_stored(self, Frame *f) except -1 nogil
     cdef void drop_pending(self) noexcept nogil
     cdef bint store(self, Frame *f) except -1 nogil
-    cdef int pick_solo(self) except -2 nogil
-    cdef int pick_by_futures(self) except -2 nogil
-    cdef int clear_of_futures(self, int t) except -1 nogil
-    cdef bint free_of(self, int t) noexcept nogil
+    cdef int pick_solo(self, bint forward) except -2 nogil
+    cdef int pick_by_futures(self, bint forward) except -2 nogil
+    cdef int pick_several(self, bint forward, uint64_t able, uint64_t back, uint64_t unsure) noexcept nogil
+    cdef int survey(self, int t) except -1 nogil
+    cdef int survey_choice(self, int t) except -1 nogil
+    cdef bint oppose(self, int row, int32_t value) noexcept nogil
+    cdef uint64_t in_the_way(self, int t) noexcept nogil
     cdef void look_ahead(self, Frame *f) noexcept nogil
     cdef void look_ahead_shared(self, Frame *f, int n) noexcept nogil
-    cdef bint enter(self, bint reduce, int chain) except -1 nogil
+    cdef bint enter(self, bint reduce) except -1 nogil
     cdef int report(self, int finding, bint failed_step) except -1 with gil
     cdef int terminal(self) except -1 nogil
     cdef int aim(self, int finding) except -1 with gil

@@ -15,7 +15,7 @@ LIMIT_DEPTH: int
 LIMIT_WIDTH: int
 PAUSED: int
 
-_Stack = list[tuple[int, int, int, int, int, int, int]]
+_Stack = list[tuple[int, int, int, int, int, int, int, int]]
 
 class Filler(Protocol):
     fill_probe: Callable[[Core, int, int], None]

@@ -255,6 +255,7 @@ cdef class Core:
         f.undo = undo
         f.came_task = task
         f.came_choice = choice
+        f.members = EVERYBODY
         return 0
 
     cdef bint store(self, Frame *f) except -1 nogil:
@@ -303,9 +304,13 @@ cdef class Core:
         self.nfresh += 1
         return 0
 
-    cdef int pick_solo(self) except -2 nogil:
-        """A task whose next step commutes with all that others may do, or -1."""
+    cdef int pick_solo(self, bint forward) except -2 nogil:
+        """A task whose next step commutes with all that others may do, or -1.
+
+        ``forward``: it must lead to a local state with a higher number.
+        """
         cdef int t, code
+        cdef int32_t landed
         cdef Node *n
         cdef bint solo
         cdef uint64_t fp
@@ -315,52 +320,90 @@ cdef class Core:
             if not refault_solo(&n.solo):
                 continue
             if n.cell == NODE_CHOOSE:
+                if forward:
+                    self.survey_choice(t)
+                    if self.backward:
+                        continue
                 return t
             while True:
                 fp = 0
                 code = self.step(t, 0, &fp, &solo)
+                landed = self.loc[t]
                 self.undo_to(mark)
                 if code != STEP_MISSING:
                     break
                 self.fill()
-            if code == STEP_OK and solo:
+            if code == STEP_OK and solo and not (forward and landed <= self.loc[t]):
                 return t
         return -1
 
-    cdef bint free_of(self, int t) noexcept nogil:
-        """Whether no other task may still do anything that ``against`` holds."""
+    cdef bint oppose(self, int row, int32_t value) noexcept nogil:
+        """Add what conflicts at ``value`` to ``against``; false where that is not known."""
+        cdef int i
+        cdef int32_t mask
+        cdef uint64_t *words
+        if value >= self.tables.count[row]:
+            return False
+        mask = self.tables.rows[self.tables.first[row] + value]
+        if mask < 0:
+            return False
+        words = self.tables.masks + <int64_t> mask * self.tables.words
+        for i in range(self.tables.words):
+            self.against[i] |= words[i]
+        return True
+
+    cdef uint64_t in_the_way(self, int t) noexcept nogil:
+        """The tasks other than ``t`` that may still do something that ``against`` holds."""
         cdef int u, i, words = self.tables.words
+        cdef uint64_t tasks = 0
         cdef uint64_t *future
         for u in range(self.ntask):
             if u == t or self.nodes[self.loc[u]].cell == NODE_DONE:
                 continue
             if self.loc[u] >= self.tables.nfuture:
-                return False
+                tasks |= <uint64_t> 1 << min(u, 63)
+                continue
             future = self.tables.future + <int64_t> self.loc[u] * words
             for i in range(words):
                 if future[i] & self.against[i]:
-                    return False
-        return True
+                    tasks |= <uint64_t> 1 << min(u, 63)
+                    break
+        return tasks
 
-    cdef int clear_of_futures(self, int t) except -1 nogil:
-        """Whether the next step of task ``t`` is possible and none of it touches others' futures."""
+    cdef int survey_choice(self, int t) except -1 nogil:
+        """As ``survey``, of a task that makes a choice: that conflicts with nothing."""
+        cdef Node *n = &self.nodes[self.loc[t]]
+        cdef Entry *e
+        cdef int i, code = STEP_OK
+        self.backward = False
+        for i in range(n.arg):
+            e = known_entry(n, i)
+            if e == NULL:
+                self.miss_node = self.loc[t]
+                self.miss_value = i
+                self.fill()
+                e = known_entry(n, i)
+            if self.nodes[e.next].cell == NODE_FAIL:
+                code = STEP_FAIL
+            self.backward = self.backward or e.next <= self.loc[t]
+        return code
+
+    cdef int survey(self, int t) except -1 nogil:
+        """Look at the next step of task ``t``: ``against`` is what must not come before it.
+
+        Of a step that is blocked: what would change the value at which it is. STEP_MISSING where
+        the futures do not tell. ``backward``: it leads to no local state with a higher number.
+        """
         cdef int64_t mark = self.nundo
         cdef int32_t here = self.loc[t], v
-        cdef Node *n
+        cdef Node *n = &self.nodes[here]
         cdef Entry *e
-        cdef bint good
-        cdef int i, words = self.tables.words
-        cdef int32_t *signature = self.tables.signature
-        cdef uint64_t *conflicts
-        memset(self.against, 0, words * 8)
+        cdef int code
+        memset(self.against, 0, self.tables.words * 8)
+        if n.cell == NODE_CHOOSE:
+            return self.survey_choice(t)
         while True:
             n = &self.nodes[here]
-            if n.cell < 0 or here >= self.tables.nfuture or signature[here] < 0:
-                good = False
-                break
-            conflicts = self.tables.conflicts + <int64_t> signature[here] * words
-            for i in range(words):
-                self.against[i] |= conflicts[i]
             v = self.val[n.cell]
             e = known_entry(n, v)
             if e == NULL:
@@ -369,27 +412,79 @@ cdef class Core:
                 self.miss_value = v
                 self.fill()
                 here = self.loc[t]
-                memset(self.against, 0, words * 8)
+                memset(self.against, 0, self.tables.words * 8)
                 continue
             if e.newv == BLOCKED:
-                good = False
+                code = STEP_BLOCKED
+                if here != self.loc[t] or not self.oppose(self.tables.nsignature + n.cell, v):
+                    code = STEP_MISSING
+                break
+            if here >= self.tables.nfuture or not self.oppose(self.tables.signature[here], v):
+                code = STEP_MISSING
                 break
             if e.next >= 0:
-                good = self.nodes[e.next].cell != NODE_FAIL
+                code = STEP_FAIL if self.nodes[e.next].cell == NODE_FAIL else STEP_OK
+                self.backward = e.next <= self.loc[t]
                 break
             if e.newv != v:
                 self.log(n.cell, v)
                 self.val[n.cell] = e.newv
             here = ~e.next
         self.undo_to(mark)
-        return good and self.free_of(t)
+        return code
 
-    cdef int pick_by_futures(self) except -2 nogil:
-        """As ``pick_solo``, by what the others may still do."""
-        cdef int t
+    cdef int pick_by_futures(self, bint forward) except -2 nogil:
+        """A task that may be explored alone by what the others may still do, or -1.
+
+        With -1, ``members`` are the tasks that may be explored without the others; see ``futures``.
+        """
+        cdef int t, code
+        cdef uint64_t able = 0, back = 0, unsure = 0, bit
+        self.members = EVERYBODY
         for t in range(self.ntask):
-            if self.clear_of_futures(t):
-                return t
+            if self.nodes[self.loc[t]].cell == NODE_DONE:
+                continue
+            bit = <uint64_t> 1 << min(t, 63)
+            code = self.survey(t)
+            if code == STEP_MISSING or code == STEP_FAIL:
+                unsure |= bit
+                continue
+            self.near[min(t, 63)] = self.in_the_way(t)
+            if code == STEP_OK:
+                if not (self.near[min(t, 63)] or forward and self.backward):
+                    return t
+                able |= bit
+                if self.backward:
+                    back |= bit
+        if self.ntask > 64:
+            return -1
+        return self.pick_several(forward, able, back, unsure)
+
+    cdef int pick_several(self, bint forward, uint64_t able, uint64_t back, uint64_t unsure) noexcept nogil:
+        """The rest of ``pick_by_futures``, from what it found: the set with the fewest steps.
+
+        ``able`` tasks can take a step, ``back`` ones lead to no higher number, of ``unsure`` ones too
+        little is known or they fail. No set holds one of those.
+        """
+        cdef int t, u, steps, best = refault_ones(able | unsure)
+        cdef uint64_t tasks, todo
+        for t in range(self.ntask):
+            if self.nodes[self.loc[t]].cell == NODE_DONE or unsure >> t & 1:
+                continue
+            tasks = todo = <uint64_t> 1 << t
+            while todo and not tasks & unsure:
+                u = refault_lowest(todo)
+                todo &= todo - 1
+                todo |= self.near[u] & ~tasks
+                tasks |= self.near[u]
+            if tasks & unsure:
+                continue
+            steps = refault_ones(tasks & able)
+            if steps == 1 and not (forward and tasks & able & back):
+                return refault_lowest(tasks & able)
+            if 0 < steps < best and not tasks & able & back:
+                best = steps
+                self.members = tasks
         return -1
 
     cdef Entry *next_entry(self, int t) noexcept nogil:
@@ -436,22 +531,34 @@ cdef class Core:
                 if refault_shared_has(&self.crew.set, f.fp ^ e.delta):
                     f.known |= <uint64_t> 1 << t
 
-    cdef bint enter(self, bint reduce, int chain) except -1 nogil:
+    cdef bint enter(self, bint reduce) except -1 nogil:
         """Decide how the state of the top frame is expanded; false if it need not be.
 
-        A state is either expanded fully and stored, or expanded for one task and not stored. As no
-        more than CHAIN states in a row are of the second kind, each cycle of the reduced graph has a
-        state of the first: no task is ignored for ever (the cycle proviso). Nor do choices multiply:
-        there are two at most in such a row.
+        *The cycle proviso.* No task may be left out all the way round a cycle of the reduced graph. A
+        state is expanded in one of three ways: fully, and stored; for some tasks, and stored; for one
+        task, and not stored. No more than CHAIN states in a row are of the third kind, so each cycle
+        has a stored state. Local states are numbered in the order in which they were found, so a task
+        that comes back to where it was takes a step to a number no higher than the one before. For
+        some tasks only a state is expanded only if none of their steps is of that kind; nor is, until
+        the next stored state, the step of any state of the third kind. So a cycle without a fully
+        expanded state would have no such step at all, and nobody could come back on it. That holds
+        whatever the order of the search, and needs no stack: what is not stored belongs to the one
+        stored state that it was reached from.
+
+        Nor do choices multiply: there are two at most in a row of states that are not stored.
         """
         cdef Frame *f = &self.frames[self.depth]
-        cdef int t = -1, finding, i
+        cdef int t = -1, finding, i, chain = 0
         cdef bint touched = self.touched or self.depth == 0
+        cdef uint64_t members = EVERYBODY
+        if self.depth:
+            chain = self.frames[self.depth - 1].chain
+            f.forward = self.frames[self.depth - 1].forward
         if reduce and chain < CHAIN and not f.stored:
-            t = self.pick_solo()
+            t = self.pick_solo(f.forward)
             if t < 0 and self.tables.words:
-                t = self.pick_by_futures()
-            f = &self.frames[self.depth]
+                t = self.pick_by_futures(f.forward)
+                members = self.members
         if t >= 0:
             f.mode = MODE_SOLO
             f.task = t
@@ -459,8 +566,11 @@ cdef class Core:
             f.chain = chain + (1 if f.choices == 1 else CHAIN // 2)
         elif not f.stored and not self.store(f):
             return False
-        elif not reduce:
-            self.look_ahead(f)
+        else:
+            f.members = members
+            f.forward = members != EVERYBODY
+            if not reduce:
+                self.look_ahead(f)
         if self.tables.ninvariant and touched:
             for i in range(self.tables.ninvariant):
                 finding = self.ask(self.tables.invariants[i])
@@ -763,7 +873,7 @@ cdef class Core:
             return f.task < self.ntask and f.choice < f.choices
         t = f.task + (f.choice > 0)
         while t < self.ntask:
-            if t >= 64 or not f.known >> t & 1:
+            if t >= 64 or f.members >> t & 1 and not f.known >> t & 1:
                 return True
             t += 1
         return False
@@ -845,7 +955,7 @@ cdef class Core:
                 self.report(self.nodes[self.loc[t]].arg, False)
                 return False
         self.push(fp, 0, -1, 0)
-        return self.enter(reduce, 0)
+        return self.enter(reduce)
 
     cdef int visit_all(self, bint reduce) except -1 nogil:
         cdef Frame *f
@@ -857,8 +967,7 @@ cdef class Core:
         if self.depth >= 0 and not self.frames[self.depth].entered:
             # An exception came in between: Ctrl-C, or the deadline while a table was being filled.
             self.touched = True
-            t = self.frames[self.depth - 1].chain if self.depth else 0
-            if not self.enter(reduce, t):
+            if not self.enter(reduce):
                 self.pop()
         while self.depth >= 0:
             if reduce and self.tables.withdrawn():
@@ -885,7 +994,7 @@ cdef class Core:
                     return code
             f = &self.frames[self.depth]
             t = f.task
-            if t >= self.ntask or f.choice >= self.options(t):
+            if t >= self.ntask or f.choice >= self.options(t) or (t < 64 and not f.members >> t & 1):
                 if t < self.ntask and f.mode == MODE_FULL:
                     f.task += 1
                     f.choice = 0
@@ -924,7 +1033,7 @@ cdef class Core:
                 continue
             self.push(fp, mark, t, f.choice)
             self.frames[self.depth - 1].choice += 1
-            if not self.enter(reduce, self.frames[self.depth - 1].chain):
+            if not self.enter(reduce):
                 self.pop()
             elif self.frames[self.depth].stored:
                 if self.states >= self.max_states or self.full:
@@ -935,6 +1044,8 @@ cdef class Core:
         """Expand the state of the top frame, so far expanded for one task only, fully after all."""
         cdef Frame *f = &self.frames[self.depth]
         f.mode = MODE_FULL
+        f.members = EVERYBODY
+        f.forward = 0
         f.chain = 0
         f.choice = 0
         f.task = 0
@@ -951,8 +1062,8 @@ cdef list stack_of(refault_unit *u):
     frames = []
     for i in range(u.count):
         f = &(<Frame *> u.frames)[i]
-        frames.append((f.fp, f.task, f.choice, f.chain, f.came_task, f.came_choice,
-                       f.mode | f.enabled << 1 | f.stored << 2 | f.entered << 3))
+        frames.append((f.fp, f.task, f.choice, f.chain, f.came_task, f.came_choice, f.members,
+                       f.mode | f.enabled << 1 | f.stored << 2 | f.entered << 3 | f.forward << 4))
     return frames
 
 
@@ -963,9 +1074,10 @@ cdef refault_unit *unit_of(stack) except NULL:
     if u == NULL:
         raise MemoryError
     memset(u.frames, 0, len(stack) * sizeof(Frame))
-    for i, (fp, task, choice, chain, came_task, came_choice, bits) in enumerate(stack):
+    for i, (fp, task, choice, chain, came_task, came_choice, members, bits) in enumerate(stack):
         f = &(<Frame *> u.frames)[<int64_t> i]
         f.fp, f.task, f.choice, f.chain = fp, task, choice, chain
-        f.came_task, f.came_choice = came_task, came_choice
-        f.mode, f.enabled, f.stored, f.entered = bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 3
+        f.came_task, f.came_choice, f.members = came_task, came_choice, members
+        f.mode, f.enabled, f.stored = bits & 1, bits >> 1 & 1, bits >> 2 & 1
+        f.entered, f.forward = bits >> 3 & 1, bits >> 4 & 1
     return u

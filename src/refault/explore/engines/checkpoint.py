@@ -27,7 +27,7 @@ import msgspec
 from refault import __version__
 
 from ..errors import UserError
-from ..tables.futures import Futures
+from ..tables.futures import TAKEN, Futures, take
 from ..trace import Finding
 from .exploration import Exploration
 
@@ -46,7 +46,7 @@ class Header(msgspec.Struct):
     seconds: float
     digest: int
     log: list[tuple[int, int]]
-    futures: tuple[int, tuple[int, ...], bytes, bytes] | None
+    futures: bool
     findings: list[Finding]
     search: dict[str, Any]
 
@@ -64,7 +64,7 @@ def save(
     reduce: bool,
     restarts: int,
     seconds: float,
-    futures: Futures | None = None,
+    futures: bool = False,
 ) -> None:
     """Write a checkpoint of the stopped search; raises ``OSError`` where that is not possible."""
     tables = exploration.tables
@@ -98,20 +98,25 @@ def save(
         raise
 
 
-def load(path: Path, exploration: Exploration, *, about: str, reduce: bool) -> Header:
-    """Put a fresh exploration where the checkpoint was made; ``UserError`` says why not."""
+def load(
+    path: Path, exploration: Exploration, *, about: str, reduce: bool
+) -> tuple[Header, Futures | None]:
+    """Put a fresh exploration where the checkpoint was made; ``UserError`` says why not.
+
+    With the header come the futures that the search relied on.
+    """
     try:
         with path.open("rb") as file:
             header = _header(path, file)
             _refuse_others(path, header, about, reduce)
-            _restore(path, exploration, header)
+            futures = _restore(path, exploration, header)
             for number in range(len(header.search["segments"])):
                 segment = memoryview(exploration.tables.core.segment(number)).cast("B")
                 if file.readinto(segment) != segment.nbytes:
                     raise UserError(f"{path}: the checkpoint is cut short", AGAIN)
     except OSError as e:
         raise UserError(f"{path}: {e.strerror or e}", AGAIN) from e
-    return header
+    return header, futures if header.futures else None
 
 
 def _header(path: Path, file: Any) -> Header:
@@ -134,15 +139,20 @@ def _refuse_others(path: Path, header: Header, about: str, reduce: bool) -> None
             raise UserError(f"{path}: made with {name} {there!r}, this is {here!r}", AGAIN)
 
 
-def _restore(path: Path, exploration: Exploration, header: Header) -> None:
+def _restore(path: Path, exploration: Exploration, header: Header) -> Futures | None:
     tables = exploration.tables
+    futures = None
     try:
         for node, value in header.log:
-            tables.fill(node, value)
+            if (node, value) == TAKEN:
+                futures = take(tables)
+            else:
+                tables.fill(node, value)
     except (IndexError, AssertionError) as e:
         raise UserError(f"{path}: the model has changed since", AGAIN) from e
     if tables.digest() != header.digest or not tables.core.load(_renumbered(exploration, header)):
         raise UserError(f"{path}: the model has changed since", AGAIN)
+    return futures
 
 
 def _renumbered(exploration: Exploration, header: Header) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ..trace import Finding
 Build = Callable[[Program], object]
 Path = list[tuple[int, int]]
 """A schedule: (index of the task, choice) per step."""
-Frame = tuple[int, int, int, int, int, int, int]
+Frame = tuple[int, int, int, int, int, int, int, int]
 Stack = list[Frame]
 """A stack of the search of states, as ``Core.save`` gives it: what is left to do, as plain data.
 

@@ -69,6 +69,8 @@ class StateSearch:
                 return code
             self.restarts += 1
             self._begun = False
+            if self.futures is not None:
+                self._install(take(self._ex.tables))
 
     def run_alone(self, seconds: float) -> int:
         """Search with one thread for a moment: that fills the tables, and most often is enough."""
@@ -81,19 +83,25 @@ class StateSearch:
             self._begun = False
             self._install(take(self._ex.tables))
 
+    def _spread(self, cluster: Crew) -> None:
+        """Have several processes search.
+
+        Each numbers local states as it finds them, and the cycle proviso for sets of several
+        tasks goes by those numbers. So futures are not for them.
+        """
+        self.cluster = cluster
+        if self.futures is not None:
+            self.futures = None
+            self._begun = False
+            self._ex.tables.native.drop_futures()
+
     def _install(self, futures: Futures) -> None:
         self.futures = futures
-        self._ex.tables.native.set_futures(*futures)
+        self._ex.tables.native.set_futures(*futures.packed())
 
     def _outgrown(self) -> bool:
         """Whether the tables have grown beyond the futures that the search relied on."""
-        if self.futures is None:
-            return False
-        now = take(self._ex.tables)
-        if now == self.futures:
-            return False
-        self._install(now)
-        return True
+        return self.futures is not None and not self.futures.hold(take(self._ex.tables))
 
     def _tick(self, states: int, transitions: int, depth: int) -> bool:
         """What there is to do now and then; whether the search is to pause for a moment."""
@@ -111,7 +119,7 @@ class StateSearch:
 
     def _go_on(self, deadline: float) -> int:
         tables = self._ex.tables
-        if self._options.reduce == "futures" and self.futures is None:
+        if self._options.reduce == "futures" and self.futures is None and self.cluster is None:
             self._install(take(self._ex.tables))
         resume, self._begun = self._begun, True
         if not resume:
@@ -160,7 +168,9 @@ class StateSearch:
         try:
             code = self.run_alone(seconds)
             if code == _core.LIMIT_TIME and seconds > self.seconds_here:
-                self.jobs, self.cluster = self._options.jobs, cluster
+                self.jobs = self._options.jobs
+                if cluster is not None:
+                    self._spread(cluster)
                 code = self.run(seconds - self.seconds_here)
         except KeyboardInterrupt:
             code = _core.INTERRUPTED
@@ -173,14 +183,14 @@ class StateSearch:
         """Go on from the checkpoint; raises ``UserError`` if that is not possible."""
         options = self._options
         assert options.checkpoint is not None
-        header = checkpoint.load(
+        header, futures = checkpoint.load(
             options.checkpoint, self._ex, about=options.about, reduce=bool(options.reduce)
         )
         self._begun = True
         self.restarts = header.restarts
         self._before = header.seconds
-        if header.futures is not None:
-            self._install(Futures(*header.futures))
+        if futures is not None:
+            self._install(futures)
 
     def save(self) -> None:
         """Write the checkpoint; a disk that does not take it costs a warning, not the search."""
@@ -196,7 +206,7 @@ class StateSearch:
                 reduce=bool(options.reduce),
                 restarts=self.restarts,
                 seconds=self.seconds,
-                futures=self.futures,
+                futures=self.futures is not None,
             )
         except (OSError, MemoryError) as e:
             why = "out of memory" if isinstance(e, MemoryError) else e.strerror or e

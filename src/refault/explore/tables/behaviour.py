@@ -44,7 +44,7 @@ from ..engines._behaviour import Behaviour
 from ..engines._core import Core
 from ..errors import EndlessLoop, HiddenState, Nondeterminism
 from ..keys import key
-from ..operation import Crashed, Failed, Op, typed
+from ..operation import Crashed, Done, Failed, Op, typed
 from ..program import Program, Task
 from ..runner import Finished, Place, Request, Stop, place_text
 from ..runtime import check_hashable
@@ -90,6 +90,7 @@ class Tables:
         self._folds = Folds()
         self._by_fold: dict[int, int] = {}
         self.successors: dict[tuple[int, Hashable], int] = {}
+        self._steps: dict[tuple[int, int], tuple[int, int]] = {}
         self._ahead: dict[int, tuple[Any, Held, int]] = {}
         self._ends: dict[tuple[int, object], int] = {}
         self._parked: OrderedDict[int, FoldingRunner] = OrderedDict()
@@ -98,7 +99,7 @@ class Tables:
         self.discipline.settle()
 
     def _root(self) -> None:
-        starts = [self._start(t) for t in self.program.tasks]
+        self.starts = starts = [self._start(t) for t in self.program.tasks]
         fp = 0
         for cell in self.program.cells:
             fp ^= cell.key(0)
@@ -312,6 +313,26 @@ class Tables:
     def key_of(self, node: int) -> int:
         """The key of a local state, the same in every process."""
         return self._node_keys[node]
+
+    def met(self) -> dict[int, set[int]]:
+        """For each local state the values of its cell at which it was met."""
+        met: dict[int, set[int]] = {}
+        for node, value in self.log:
+            met.setdefault(node, set()).add(value)
+        return met
+
+    def step(self, node: int, value: int) -> tuple[int, int] | None:
+        """The new value and the local state after the operation of ``node``, if that is known."""
+        known = self._steps.get((node, value))
+        if known is None:
+            request = self.nodes[node].request
+            op = request.op if isinstance(request, Request) else None
+            outcome = op and op.outcome(value)
+            if isinstance(outcome, Done):
+                after = self.successors.get((node, typed(outcome.result)))
+                if after is not None:
+                    known = self._steps[node, value] = (outcome.new, after)
+        return known
 
     def digest(self) -> int:
         """A number that two tables have in common only if the log makes the same local states."""

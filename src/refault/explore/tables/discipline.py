@@ -159,7 +159,7 @@ class Discipline:
             return False
         dropped = False
         for sig in signatures:
-            if sig.solo and not self._is_solo(sig, signatures):
+            if sig.solo and not self._is_solo(sig):
                 sig.solo = False
                 dropped = True
                 for node in sig.nodes:
@@ -167,17 +167,10 @@ class Discipline:
         self._tested[cell] = stamp
         return dropped
 
-    def _is_solo(self, sig: Signature, signatures: list[Signature]) -> bool:
-        if sig.op.cell.index in self._observed and not self._only_reads(sig.op):
+    def _is_solo(self, sig: Signature) -> bool:
+        if self.is_observed(sig):
             return False
-        rivals = {
-            other.op.index: other.op
-            for other in signatures
-            if other.task is not sig.task and not self._exclude(sig.held, other.held)
-        }
-        if not rivals:
-            return True
-        ops = list(rivals.values())
+        ops = list({other.op.index: other.op for other in self.rivals(sig)}.values())
         return self._close(ops) and all(self._commute(sig.op, op) for op in ops)
 
     @property
@@ -190,20 +183,25 @@ class Discipline:
         """All signatures, by their index."""
         return list(self._signatures.values())
 
-    def conflicts(self, sig: Signature) -> int:
-        """The signatures of other tasks that ``sig`` must not overtake, as a bit mask."""
-        cell = sig.op.cell.index
-        everything = (1 << len(self._signatures)) - 1
-        if cell in self._observed and not self._only_reads(sig.op):
-            return everything
-        rivals = [
-            s
-            for s in self._by_cell[cell]
-            if s.task is not sig.task and not self._exclude(sig.held, s.held)
+    def on(self, cell: int) -> list[Signature]:
+        """The signatures that operate on ``cell``."""
+        return self._by_cell[cell]
+
+    def rivals(self, sig: Signature) -> list[Signature]:
+        """Those of other tasks on the same cell that no lock keeps apart from ``sig``."""
+        return [
+            other
+            for other in self._by_cell[sig.op.cell.index]
+            if other.task is not sig.task and not self._exclude(sig.held, other.held)
         ]
-        if not self._close([s.op for s in rivals]):
-            return everything
-        return sum(1 << s.index for s in rivals if not self._commute(sig.op, s.op))
+
+    def is_observed(self, sig: Signature) -> bool:
+        """Whether ``sig`` may change what an invariant reads."""
+        return sig.op.cell.index in self._observed and not self._only_reads(sig.op)
+
+    def closed(self, cell: int) -> bool:
+        """Close the known values of ``cell`` under its operations; false if there are too many."""
+        return self._close([sig.op for sig in self._by_cell[cell]])
 
     def _exclude(self, mine: Held, theirs: Held) -> bool:
         """Whether the two cannot hold these locks at the same time."""
@@ -240,7 +238,7 @@ class Discipline:
             return False
         values = a.cell.values
         while at < len(values):
-            if at >= MAX_VALUES or not _commute_at(a, b, at):
+            if at >= MAX_VALUES or not commute_at(a, b, at):
                 self._commuting[key] = -1
                 return False
             at += 1
@@ -259,7 +257,8 @@ def _result(outcome: Done) -> tuple[type, Any]:
     return (type(outcome.result), outcome.result)
 
 
-def _commute_at(a: Op, b: Op, value: int) -> bool:
+def commute_at(a: Op, b: Op, value: int) -> bool:
+    """Whether ``a`` may be done before ``b`` at ``value``, if both can be done there."""
     first = a.outcome(value)
     second = b.outcome(value)
     if not isinstance(first, Done) or second is None:
