@@ -116,10 +116,10 @@ class _Search:
             if code == _core.RESTART:
                 continue
             now = take(tables) if self.reduction == "futures" else None
-            if now is None or now == futures:
+            if now is None or (futures is not None and futures.hold(now)):
                 return self.core.states >= SMALLEST
             futures = now
-            tables.native.set_futures(*futures)
+            tables.native.set_futures(*futures.packed())
         return False
 
 

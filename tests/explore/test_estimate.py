@@ -47,7 +47,7 @@ def shares(build: Build, reduce: bool | str, stops: tuple[float, ...]) -> list[f
     while go(10**9, resume=False) == _core.RESTART:
         pass
     if reduce == "futures":
-        exploration.tables.native.set_futures(*take(exploration.tables))
+        exploration.tables.native.set_futures(*take(exploration.tables).packed())
         assert go(10**9, resume=False) == _core.COMPLETE
     total = core.states
     surveyor = Surveyor(exploration.tables, bool(reduce))

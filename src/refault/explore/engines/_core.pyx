@@ -719,7 +719,7 @@ cdef class Core:
 
     # ---- searches in other processes -----------------------------------------------------------
 
-    def forget(self):
+    def serve(self):
         """Begin to work for another process: know no state."""
         self.begin()
         self.cyclic = True

@@ -22,7 +22,8 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 
 from refault.explore.engines._core cimport (
-    CHAIN, MODE_FULL, STEP_BLOCKED, STEP_MISSING, STEP_OK, Core, monotonic, refault_find, refault_mix,
+    CHAIN, EVERYBODY, MODE_FULL, STEP_BLOCKED, STEP_MISSING, STEP_OK, Core, monotonic,
+    refault_find, refault_mix,
     refault_shared_has,
 )
 
@@ -62,6 +63,8 @@ cdef class Survey:
     cdef int32_t *place            # per task: how many steps it is to take
     cdef int32_t *steps            # per task: how many it has taken
     cdef int32_t *alone            # per task: steps since its last choice among several tasks
+    cdef uint64_t members          # the tasks that may be taken here, a bit each
+    cdef bint forward              # as in a frame of the search
 
     def __cinit__(self, Core core, bint reduce, uint64_t seed):
         cdef int n = core.ntask + 1
@@ -100,12 +103,19 @@ cdef class Survey:
             self.core.fill()
 
     cdef int carried(self, int chain) except -2:
-        """The task that the reduction takes alone here, or -1."""
+        """The task that the reduction takes alone here, or -1; then ``members`` are those it takes."""
         cdef int t
+        self.members = EVERYBODY
         if not self.reduce or chain >= CHAIN:
+            self.forward = False
             return -1
-        t = self.core.pick_solo()
-        return self.core.pick_by_futures() if t < 0 and self.core.tables.words else t
+        t = self.core.pick_solo(self.forward)
+        if t < 0 and self.core.tables.words:
+            t = self.core.pick_by_futures(self.forward)
+            self.members = self.core.members
+        if t < 0:
+            self.forward = self.members != EVERYBODY
+        return t
 
     cdef int move(self, bint scouting, uint64_t *fp) except -1:
         """A step of a random task that is not at its place yet, whatever its place if ``scouting``."""
@@ -114,6 +124,8 @@ cdef class Survey:
         for i in range(n):
             t = (first + i) % n
             if not self.core.options(t) or (not scouting and self.steps[t] >= self.place[t]):
+                continue
+            if not self.members >> min(t, 63) & 1:
                 continue
             code = self.attempt(t, fp)
             if code != STEP_BLOCKED:
@@ -127,6 +139,7 @@ cdef class Survey:
         cdef int t, code, chain = 0, depth = 0
         cdef Core core = self.core
         fp[0] = core.reset()
+        self.forward = False
         for t in range(core.ntask):
             self.steps[t] = self.alone[t] = 0
         while depth < DEPTH:

@@ -65,13 +65,13 @@ class Worker:
         self._ex = Exploration(build)
         self._exchange = Exchange(self._ex.tables)
         self._fetch = fetch
-        self._ex.tables.core.forget()
+        self._ex.tables.core.serve()
 
     def work(self, unit: Unit) -> Done:
         """Visit what is left at the stack for some seconds."""
         core = self._ex.tables.core
         if unit.anew:
-            core.forget()
+            core.serve()
         self._exchange.adopt(unit.records, unit.observed)
         self._exchange.skip()
         for piece in unit.known:
