@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from refault.linux.include.linux.mm_flags import FaultFlag, VmFault
+from refault.linux.fs.userfaultfd.fault import handle_userfault
+from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault
 from refault.linux.include.linux.mm_types import HugePmd, MmStruct, Pmd, VmArea, VmFaultInfo
-from refault.linux.include.linux.page import folio_of
+from refault.linux.include.linux.page import folio_of, folio_put
 from refault.linux.include.linux.sched import TASK_NORMAL
 from refault.linux.kernel.sched.core import try_to_wake_up
 from refault.linux.mm.filemap import folio_lock, folio_unlock
@@ -164,4 +165,38 @@ shmem_unconditional_dequeue = Patch(
     since="4.9",
     source="Linus Torvalds, 2016",
     replaces={"synchronous_wake_function": _autoremove},
+)
+
+
+def _wait_first(vmf: VmFaultInfo, pfn: int) -> VmFault:
+    """Give back the page table that was prepared after the wait, to the mm that the VMA names."""
+    fault = handle_userfault(vmf, Vm.UFFD_MISSING)
+    vmf.vma.vm_flags.read()
+    folio_put(pfn)
+    return fault
+
+
+thp_missing_frees_first = Patch(
+    name="thp_missing_frees_first",
+    title="mm/userfaultfd: do not access vma->vm_mm after calling handle_userfault()",
+    kind="fix",
+    commit="bfe8cc1db02a",
+    since="5.10",
+    source="Gerald Schaefer, 2020",
+    replaces={"huge_page_is_missing": _wait_first},
+)
+
+
+def _clean_will_do(pfn: int) -> bool:
+    return not folio_of(pfn).dirty
+
+
+lazyfree_checks_references = Patch(
+    name="lazyfree_checks_references",
+    title="mm: fix race between MADV_FREE reclaim and blkdev direct IO read",
+    kind="fix",
+    commit="6c8e2a256915",
+    since="5.18",
+    source="Mauricio Faria de Oliveira, 2022",
+    replaces={"lazyfree_may_go": _clean_will_do},
 )

@@ -165,3 +165,54 @@ def woken_by_somebody_else(k: Kernel) -> None:
     @k.thread
     def stray() -> None:
         try_to_wake_up(k.task("program"), TASK_NORMAL)
+
+
+@scenario(
+    source="Gerald Schaefer, 2020: mm/userfaultfd: do not access vma->vm_mm after calling"
+    " handle_userfault()",
+    expect={"": "SIGSEGV", "without thp_missing_frees_first": "use after free"},
+)
+def unmapped_while_a_huge_page_is_awaited(k: Kernel) -> None:
+    """A fault waits in userfaultfd for a huge page, and its mapping is unmapped meanwhile.
+
+    The access is SIGSEGV then, which is right. What the fault has prepared must be given back
+    before the wait: afterwards there is no VMA any more to ask for its mm.
+    """
+    process = k.mm(thp="")
+    uffd = k.userfaultfd(process)
+    page = process.mmap(uffd=uffd)
+
+    @k.thread
+    def program() -> None:
+        page.load()
+
+    @k.thread
+    def monitor() -> None:
+        uffd.read()
+        page.munmap()
+        uffd.wake(page)
+
+
+@scenario(
+    source="Mauricio Faria de Oliveira, 2022: mm: fix race between MADV_FREE reclaim and blkdev"
+    " direct IO read",
+    expect={"": "holds", "without lazyfree_checks_references": "assertion failure"},
+)
+def given_up_and_read_into(k: Kernel) -> None:
+    """A page that MADV_FREE has given up is read into by a device, and reclaimed meanwhile.
+
+    The device writes by the frame, so no PTE gets dirty until it is done. That it has a reference
+    must be enough.
+    """
+    page = k.mm().mmap(contents="page")
+
+    @k.thread
+    def program() -> None:
+        page.madv_free()
+        device = page.pin(write=True)
+        device.write(5)
+        assert page.load() == 5, "what the device has read is lost"
+
+    @k.thread
+    def kswapd() -> None:
+        page.reclaim()

@@ -59,9 +59,18 @@ def do_huge_pmd_anonymous_page(vmf: VmFaultInfo) -> VmFault:
             writable = bool(vmf.vm_flags & Vm.WRITE)
             vmf.mm.pmd.write(HugePmd(pfn, writable, writable))
     spin_unlock(vmf.mm.ptl)
+    if missing:
+        return huge_page_is_missing(vmf, pfn)
     if not mapped:
         folio_put(pfn)
-    return handle_userfault(vmf, Vm.UFFD_MISSING) if missing else refused
+    return refused
+
+
+@kernel_function("mm/huge_memory.c", quiet=True)
+def huge_page_is_missing(vmf: VmFaultInfo, pfn: int) -> VmFault:
+    """Give back what was allocated, and only then wait: afterwards the VMA may be gone."""
+    folio_put(pfn)
+    return handle_userfault(vmf, Vm.UFFD_MISSING)
 
 
 @kernel_function("mm/memory.c", quiet=True)

@@ -14,10 +14,13 @@ from refault.linux.asm.tlb import set_tlb_ubc_flush_pending
 from refault.linux.include.linux.mm_types import MmStruct
 from refault.linux.include.linux.page import (
     PageAnonExclusive,
+    change_folio,
+    folio_of,
     folio_put,
     folio_remove_rmap_pte,
 )
 from refault.linux.include.linux.pgtable import (
+    NONE,
     Pte,
     PteKind,
     ptep_clear_flush,
@@ -29,6 +32,9 @@ from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.swapfile import swap_duplicate
 from refault.linux.modelled import kernel_function
+
+LAZYFREE = -1
+"""In place of a slot: the page needs none, for it was given up by MADV_FREE."""
 
 
 @kernel_function("mm/page_vma_mapped.c", quiet=True)
@@ -85,6 +91,31 @@ def _replace(mm: MmStruct, address: int, pfn: int, entry: Pte) -> None:
     pte_unmap_unlock(mm)
 
 
+def _discard(mm: MmStruct, address: int, pfn: int, old: Pte) -> bool:
+    """Drop a page that MADV_FREE has given up, or map it again if it was written or is in use."""
+    if old.dirty:
+        change_folio(pfn, dirty=True)
+    if lazyfree_may_go(pfn):
+        _replace(mm, address, pfn, NONE)
+        return True
+    if folio_of(pfn).dirty:
+        change_folio(pfn, swapbacked=True)
+    set_pte_at(mm.pte(address), old)
+    pte_unmap_unlock(mm)
+    return False
+
+
+@kernel_function("mm/rmap.c", quiet=True)
+def lazyfree_may_go(pfn: int) -> bool:
+    """Tell whether a page may be dropped whose PTE is clear by now, so that nobody else finds it.
+
+    Not if it was written since it was given up, nor if somebody has a reference besides reclaim
+    and the mapping: a device may write to the page by it, and says so only when it is done.
+    """
+    folio = folio_of(pfn)
+    return not folio.dirty and folio.refcount == 1 + folio.mapcount
+
+
 @kernel_function("mm/rmap.c")
 def try_to_migrate_one(mm: MmStruct, address: int, pfn: int) -> bool:
     """Put a migration entry in the place of the mapping; the caller holds the folio lock."""
@@ -111,6 +142,8 @@ def try_to_unmap_one(mm: MmStruct, address: int, pfn: int, slot: int) -> bool:
     old = ptep_get_and_clear(mm.pte(address))
     note("PTE is clear")
     set_tlb_ubc_flush_pending(mm)
+    if slot == LAZYFREE:
+        return _discard(mm, address, pfn, old)
     swap_duplicate(slot)
     entry = Pte(PteKind.SWAP, slot, uffd_wp=old.uffd_wp, exclusive=exclusive)
     _replace(mm, address, pfn, entry)

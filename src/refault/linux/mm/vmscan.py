@@ -8,7 +8,7 @@ from refault.linux.include.linux.mm_types import MmStruct
 from refault.linux.include.linux.page import change_folio, folio_of, folio_put, frame
 from refault.linux.mm.filemap import folio_trylock, folio_unlock
 from refault.linux.mm.migrate import isolate_folio
-from refault.linux.mm.rmap import try_to_unmap
+from refault.linux.mm.rmap import LAZYFREE, try_to_unmap
 from refault.linux.mm.swapfile import (
     delete_from_swap_cache,
     folio_alloc_swap,
@@ -39,6 +39,8 @@ def shrink_folio_list(mm: MmStruct, address: int) -> bool:
 
 
 def _swap_out(mm: MmStruct, address: int, pfn: int) -> bool:
+    if not folio_of(pfn).swapbacked:
+        return _drop(mm, address, pfn)
     slot = folio_of(pfn).swap
     slot = folio_alloc_swap(pfn) if slot is None else slot
     try_to_unmap(mm, address, pfn, slot)
@@ -48,6 +50,13 @@ def _swap_out(mm: MmStruct, address: int, pfn: int) -> bool:
     try_to_unmap_flush(mm)
     swap_write_folio(slot, frame(pfn).data.read())
     return __remove_mapping(pfn)
+
+
+def _drop(mm: MmStruct, address: int, pfn: int) -> bool:
+    """Take away a page that MADV_FREE has given up; nothing is written."""
+    try_to_unmap(mm, address, pfn, LAZYFREE)
+    try_to_unmap_flush(mm)
+    return not folio_of(pfn).mapcount
 
 
 @kernel_function("mm/vmscan.c", quiet=True)
