@@ -9,19 +9,22 @@ from refault.patches import releases
 from refault.scenarios import find
 from refault.scenarios.survey import LONG_TERM, Survey, at, columns
 
+VERSIONS = (*LONG_TERM, "5.13", "5.14")
+"""The last two have no patch between them."""
+
 STORIES = ("resolved-before-enqueue", "eexist-wakes-nobody", "writer-dontneed", "writer-mprotect")
 
 
 @pytest.mark.parametrize("id", STORIES)
 def test_a_verdict_that_is_not_searched_again_is_the_same(id: str) -> None:
     survey = Survey(find(id))
-    for version in LONG_TERM:
+    for version in VERSIONS:
         assert survey.cell(version).verdict == str(find(id).check(version))
-    assert survey.searches < len(LONG_TERM)
+    assert survey.searches < len(VERSIONS)
 
 
 def test_the_patch_that_ends_the_drawing_is_named() -> None:
-    (change,) = Survey(find("resolved-before-enqueue")).changes(releases(), {})
+    *_, change = Survey(find("resolved-before-enqueue")).changes(releases(), {})
     assert (change.older, change.newer) == ("5.17", "5.18")
     assert (change.before.verdict, change.after.verdict) == ("lost wakeup", "holds")
     assert [patch.name for patch in change.patches] == ["wp_drain_lru"]
