@@ -52,6 +52,7 @@ def _values(given: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     yield "--max-states", str(given["max_states"]) if given["max_states"] else None
     yield "--max-memory", text(given["max_memory"]) if given["max_memory"] else None
     yield "--jobs", str(given["jobs"]) if given["jobs"] else None
+    yield "--cluster", given["cluster"] or None
     every = given["checkpoint_every"]
     yield "--checkpoint-every", f"{every:g}" if every else None
     yield "--keep", given["keep"] if given["keep"] != KEEP else None

@@ -136,9 +136,9 @@ def _check(
         lassos, code, remark = _endless(exploration, rest)
     reason = _reason(code, limits) + _kept(code, options)
     evidence = _evidence(outcome, clock.monotonic() - began, reason, remark)
-    if outcome.found:
-        _tell(options, "looking for the best counterexample")
     explain = patience is not None and code != _core.INTERRUPTED
+    if explain and outcome.found:
+        _tell(options, "looking for the best counterexample")
     findings = _findings(exploration, outcome, lassos, limits, _until(end) if explain else None)
     if patience is not None:
         patience = min(patience, max(0.5, evidence.seconds))

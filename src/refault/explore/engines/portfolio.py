@@ -27,6 +27,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from ..memory import guarded, resident
+from ..progress import Figures, Progress
 from ..verdict import Limits
 from . import _core
 from .best import with_best_paths
@@ -108,10 +109,12 @@ class Rival:
             if self.outcome is not None:
                 raise _Won
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float, progress: Progress | None) -> None:
         """Wait for the outcome, or until the process gives up."""
         deadline = clock.monotonic() + seconds
         while self._read >= 0 and clock.monotonic() < deadline:
+            if progress is not None:
+                progress(Figures("waiting for the second engine"))
             select.select([self._read], [], [], min(0.2, max(0.0, deadline - clock.monotonic())))
             self.poll()
 
@@ -228,7 +231,8 @@ def _race(
             if code in (_core.LIMIT_STATES, _core.LIMIT_MEMORY):
                 rest = deadline - clock.monotonic()
                 alone = code == _core.LIMIT_MEMORY and not states.torn
-                rival.wait(min(rest, left - rest) if alone else rest)
+                rest = min(rest, left - rest) if alone else rest
+                rival.wait(rest, options.progress)
         except _Won:
             return rival.outcome
         finally:

@@ -108,8 +108,9 @@ class StateSearch:
         pause = self.rival is not None and self.rival()
         if self._meter is not None:
             self._meter.rival = self.rival is not None
-            tables, reduce = self._ex.tables, bool(self._options.reduce)
-            self._meter.tick(states, transitions, depth, tables, reduce)
+            # A cluster's states are not all here, so they cannot be surveyed.
+            tables = self._ex.tables if self.cluster is None else None
+            self._meter.tick(states, transitions, depth, tables, bool(self._options.reduce))
         return pause or self._due()
 
     def _due(self) -> bool:
