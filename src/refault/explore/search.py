@@ -192,6 +192,8 @@ def _kept(code: int, options: Options) -> str:
 
 
 def _search(exploration: Exploration, limits: Limits, engine: Engine, options: Options) -> Outcome:
+    if options.cluster and engine not in ("portfolio", "states"):
+        raise UserError(f"a cluster searches states, no {engine}", "leave out one of the two")
     if options.cluster:
         return _search_there(exploration, limits, options)
     if engine == "portfolio":

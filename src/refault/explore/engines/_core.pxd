@@ -134,6 +134,7 @@ cdef struct Frame:
     uint8_t stored
     uint8_t entered   # how it is expanded has been decided
     uint8_t forward   # the last stored state was expanded for some tasks only
+    uint8_t order     # in which its tasks are tried
 
 
 cdef enum:
@@ -187,6 +188,7 @@ cdef class Core:
     cdef int64_t base                  # nothing is left to try in the frames below
     cdef uint64_t lease                # states that may be stored before asking for more
     cdef bint full                     # no more states may be stored
+    cdef uint8_t order                 # of the tasks, at states that are entered
     cdef bint recording                # what is added, for another process
     cdef uint64_t *fresh_words
     cdef int64_t nfresh, fresh_capacity
@@ -238,6 +240,7 @@ cdef class Core:
     cdef bint much_left(self, Frame *f) noexcept nogil
     cdef int share_work(self) except -1 nogil
     cdef int prepare(self, uint64_t max_states, terminal_sink) except -1
+    cdef int task_of(self, Frame *f, int i) noexcept nogil
     cdef int widen(self) except -1 nogil
     cdef int log(self, int32_t slot, int32_t old) except -1 nogil
     cdef void undo_to(self, int64_t mark) noexcept nogil

@@ -15,7 +15,7 @@ the rest runs without it.
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
@@ -256,6 +256,7 @@ cdef class Core:
         f.came_task = task
         f.came_choice = choice
         f.members = EVERYBODY
+        f.order = self.order
         return 0
 
     cdef bint store(self, Frame *f) except -1 nogil:
@@ -561,6 +562,7 @@ cdef class Core:
                 members = self.members
         if t >= 0:
             f.mode = MODE_SOLO
+            f.order = 0
             f.task = t
             f.choices = min(self.options(t), 1 << 14)
             f.chain = chain + (1 if f.choices == 1 else CHAIN // 2)
@@ -588,7 +590,8 @@ cdef class Core:
             path = [(self.frames[i].came_task, self.frames[i].came_choice)
                     for i in range(1, self.depth + 1)]
             if failed_step:
-                path.append((self.frames[self.depth].task, self.frames[self.depth].choice))
+                path.append((self.task_of(&self.frames[self.depth], self.frames[self.depth].task),
+                             self.frames[self.depth].choice))
             self.paths[finding] = path
         return 0
 
@@ -724,8 +727,9 @@ cdef class Core:
         self.begin()
         self.cyclic = True
 
-    def turn_to(self, stack):
-        """Count anew, keep the set, and have this stack to do."""
+    def turn_to(self, stack, uint8_t order):
+        """Count anew, keep the set, and have this stack to do; for ``order`` see ``task_of``."""
+        self.order = order
         self.counts, self.paths = {}, {}
         self.states = self.transitions = self.terminals = self.again_at = 0
         self.deepest = 0
@@ -740,20 +744,28 @@ cdef class Core:
 
     def fingerprints(self):
         """All fingerprints, eight bytes each."""
-        cdef uint64_t i, j
+        cdef uint64_t i, j, n = 0
         cdef refault_segment *s
-        out = bytearray()
+        cdef uint64_t *out
+        for i in range(REFAULT_SEGMENTS):
+            n += self.known.segments[i].used
+        data = PyBytes_FromStringAndSize(NULL, 8 * n)
+        out = <uint64_t *> PyBytes_AS_STRING(data)
+        n = 0
         for i in range(REFAULT_SEGMENTS):
             s = &self.known.segments[i]
             for j in range(s.size):
                 if s.words[j]:
-                    out += (<char *> &s.words[j])[:8]
-        return bytes(out)
+                    out[n] = s.words[j]
+                    n += 1
+        return data
 
     def learn(self, const uint8_t[::1] data):
         """Add fingerprints, eight bytes each; how many were new."""
         cdef int64_t i, new = 0
         cdef int code
+        if data.shape[0] == 0:
+            return 0
         for i in range(data.shape[0] // 8):
             code = refault_add(&self.known, (<const uint64_t *> &data[0])[i])
             if code < 0:
@@ -868,14 +880,13 @@ cdef class Core:
 
     cdef bint much_left(self, Frame *f) noexcept nogil:
         """Whether something may be left to try at a state that leads to others not known yet."""
-        cdef int t
+        cdef int i, t
         if f.mode == MODE_SOLO:
             return f.task < self.ntask and f.choice < f.choices
-        t = f.task + (f.choice > 0)
-        while t < self.ntask:
+        for i in range(f.task + (f.choice > 0), self.ntask):
+            t = self.task_of(f, i)
             if t >= 64 or f.members >> t & 1 and not f.known >> t & 1:
                 return True
-            t += 1
         return False
 
     cdef int share_work(self) except -1 nogil:
@@ -993,7 +1004,7 @@ cdef class Core:
                 if code:
                     return code
             f = &self.frames[self.depth]
-            t = f.task
+            t = f.task if f.order == 0 else self.task_of(f, f.task)
             if t >= self.ntask or f.choice >= self.options(t) or (t < 64 and not f.members >> t & 1):
                 if t < self.ntask and f.mode == MODE_FULL:
                     f.task += 1
@@ -1040,6 +1051,18 @@ cdef class Core:
                     return END_STATES
         return END_COMPLETE
 
+    cdef int task_of(self, Frame *f, int i) noexcept nogil:
+        """The task that is number ``i`` in the order in which a state's tasks are tried.
+
+        Searches that hear of each other only now and then go different ways by different orders:
+        forwards or backwards, from any task on. Order 0 is that of the tasks' numbers.
+        """
+        if f.order == 0 or i >= self.ntask:
+            return i
+        if f.order & 1:
+            i = self.ntask - 1 - i
+        return (i + (f.order >> 1)) % self.ntask
+
     cdef int widen(self) except -1 nogil:
         """Expand the state of the top frame, so far expanded for one task only, fully after all."""
         cdef Frame *f = &self.frames[self.depth]
@@ -1049,6 +1072,7 @@ cdef class Core:
         f.chain = 0
         f.choice = 0
         f.task = 0
+        f.order = self.order
         if not self.store(f):
             f.enabled = 1
             f.task = self.ntask
@@ -1063,7 +1087,8 @@ cdef list stack_of(refault_unit *u):
     for i in range(u.count):
         f = &(<Frame *> u.frames)[i]
         frames.append((f.fp, f.task, f.choice, f.chain, f.came_task, f.came_choice, f.members,
-                       f.mode | f.enabled << 1 | f.stored << 2 | f.entered << 3 | f.forward << 4))
+                       f.mode | f.enabled << 1 | f.stored << 2 | f.entered << 3 | f.forward << 4
+                       | f.order << 5))
     return frames
 
 
@@ -1079,5 +1104,5 @@ cdef refault_unit *unit_of(stack) except NULL:
         f.fp, f.task, f.choice, f.chain = fp, task, choice, chain
         f.came_task, f.came_choice, f.members = came_task, came_choice, members
         f.mode, f.enabled, f.stored = bits & 1, bits >> 1 & 1, bits >> 2 & 1
-        f.entered, f.forward = bits >> 3 & 1, bits >> 4 & 1
+        f.entered, f.forward, f.order = bits >> 3 & 1, bits >> 4 & 1, bits >> 5
     return u

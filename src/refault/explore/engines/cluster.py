@@ -36,8 +36,8 @@ from . import _core
 from .exploration import Exploration, Stack
 from .worker import Done, Unit, split
 
-SLICE = 1.0
-"""Seconds that a worker takes for one unit; what is left then can be given to others."""
+SLICE = 0.1
+"""Seconds that a worker takes for one unit. Then the others hear of what it has seen."""
 
 
 LOSSES = 3
@@ -159,6 +159,7 @@ class ClusterSearch:
             pieces, records = self._given[worker]
             unit = Unit(
                 stack=stack,
+                order=worker % 256,
                 anew=pieces == 0,
                 known=tuple(self._pieces[pieces:]),
                 records=self._records[records:],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,12 +108,29 @@ class RayCrew:
             self._ray.kill(actor)
 
 
+def _reach(address: str) -> None:
+    """Fail at once where nobody answers: Ray would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as e:
+        raise _unreachable(address, e) from e
+
+
+def _unreachable(address: str, error: Exception) -> UserError:
+    remedy = f"start one with `ray start --head`, or say {LOCAL!r}"
+    return UserError(f"no Ray cluster at {address!r}: {error}", remedy)
+
+
 @contextmanager
 def ray_crew(build: Build, address: str, jobs: int | None) -> Iterator[RayCrew]:
     """A crew of so many workers (all cores of the cluster) at an address, or on this machine."""
     ray = load_ray()
     mine = not ray.is_initialized()
     if mine:
+        _reach(address)
         try:
             ray.init(
                 address=None if address == LOCAL else address,
@@ -122,7 +140,7 @@ def ray_crew(build: Build, address: str, jobs: int | None) -> Iterator[RayCrew]:
                 logging_level="ERROR",
             )
         except (ConnectionError, ValueError, RuntimeError) as e:
-            raise UserError(f"no Ray cluster at {address!r}: {e}", f"start one, or {LOCAL}") from e
+            raise _unreachable(address, e) from e
     try:
         size = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
         crew = RayCrew(ray, build, size)

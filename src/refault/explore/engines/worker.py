@@ -21,10 +21,12 @@ class Unit(NamedTuple):
     """A piece of work: a stack to go on with, and what the worker must know before.
 
     ``known`` are pieces of fingerprints, in the form that the place of the worker takes them;
-    ``anew`` says to forget all others. ``records`` and ``observed`` are of ``Exchange``.
+    ``anew`` says to forget all others. ``records`` and ``observed`` are of ``Exchange``. Workers
+    with different ``order`` go different ways.
     """
 
     stack: Stack
+    order: int
     anew: bool
     known: tuple[Any, ...]
     records: list[Record]
@@ -76,7 +78,7 @@ class Worker:
         self._exchange.skip()
         for piece in unit.known:
             core.learn(self._fetch(piece))
-        core.turn_to(unit.stack)
+        core.turn_to(unit.stack, unit.order)
         self._ex.final.clear()
         code = core.search(
             reduce=unit.reduce,
