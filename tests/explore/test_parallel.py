@@ -190,6 +190,55 @@ def test_a_server_that_runs_dry_ends() -> None:
     assert not may_come_back(dry)
 
 
+def test_a_look_that_finds_something_else_ends() -> None:
+    """Nobody fills the page: found missing and found there are on no common cycle."""
+
+    def build(p: Program) -> None:
+        page = p.cell("page", "missing")
+
+        def faults() -> None:
+            while True:
+                restart()
+                if page.read() == "there":
+                    return
+                if page.read() == "missing":
+                    page.wait(lambda now: now == "there")
+
+        p.task("faults", faults)
+        p.task("fills", page.write, "there")
+
+    tables = explored(build).tables
+    assert has_cycle(tables)
+    assert not may_come_back(tables)
+
+
+def never_both(p: Program) -> None:
+    """Two flags that are never up together, but look so to somebody who reads one by one."""
+    a, b = p.cell("a", 1), p.cell("b", 0)
+
+    def toggle() -> None:
+        with atomic():
+            a.write(0)
+            b.write(1)
+
+    def look() -> None:
+        while True:
+            restart()
+            if a.read() == 0 or b.read() == 0:
+                return
+
+    p.task("toggle", toggle)
+    p.task("look", look)
+
+
+def test_what_the_tables_leave_open_is_searched_again() -> None:
+    """What holds two cells together no table knows; one more search by one thread does."""
+    assert may_come_back(explored(never_both).tables)
+    verdict = check(never_both, engine="states", jobs=2)
+    verdict.assert_holds()
+    assert verdict.evidence.liveness == "every run ends: the graph of states has no cycle"
+
+
 @fast
 @given(random_models())
 def test_what_comes_back_is_never_ruled_out(model: Model) -> None:

@@ -133,7 +133,7 @@ def _check(
     elif liveness and code == _core.COMPLETE and not outcome.found:
         _tell(options, "looking for livelocks")
         rest = limits.with_(time=_until(end) - clock.monotonic())
-        lassos, code, remark = _endless(exploration, rest)
+        lassos, code, remark = _endless(exploration, rest, options, outcome)
     reason = _reason(code, limits) + _kept(code, options)
     evidence = _evidence(outcome, clock.monotonic() - began, reason, remark)
     explain = patience is not None and code != _core.INTERRUPTED
@@ -222,9 +222,17 @@ def _search_there(exploration: Exploration, limits: Limits, options: Options) ->
         return states.outcome_after(limits.time, crew)
 
 
-def _endless(exploration: Exploration, limits: Limits) -> tuple[tuple[Lasso, ...], int, str]:
+def _endless(
+    exploration: Exploration, limits: Limits, options: Options, outcome: Outcome
+) -> tuple[tuple[Lasso, ...], int, str]:
+    def again(seconds: float) -> int:
+        alone = options._replace(keep_final=False, checkpoint=None)
+        if "futures" in outcome.reduction:
+            alone = alone._replace(reduce="futures")
+        return StateSearch(exploration, limits, alone).run(seconds)
+
     try:
-        return endless_runs(exploration.tables, limits)
+        return endless_runs(exploration.tables, limits, again)
     except KeyboardInterrupt:
         return (), _core.INTERRUPTED, "interrupted"
 

@@ -163,6 +163,7 @@ cdef class Core:
     cdef refault_set known
     cdef refault_path stack
     cdef readonly bint cyclic          # some run can come back to a state
+    cdef readonly bint guessed         # for all that is known of that
     cdef readonly uint64_t states
     cdef readonly uint64_t transitions, terminals
     cdef readonly int64_t deepest

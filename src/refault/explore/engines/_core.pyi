@@ -35,6 +35,7 @@ class Core:
     paths: dict[int, list[tuple[int, int]]]
     targets_cut: bool
     cyclic: bool
+    guessed: bool
     whole: bool
 
     def __init__(self, tables: Behaviour, filler: Filler) -> None: ...

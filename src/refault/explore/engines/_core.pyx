@@ -704,6 +704,7 @@ cdef class Core:
         return {
             "stacks": stacks, "counts": self.counts, "paths": self.paths, "targets": self.targets,
             "targets_cut": bool(self.targets_cut), "cyclic": bool(self.cyclic),
+            "guessed": bool(self.guessed),
             "withdrawn": bool(self.tables.withdrawn()), "again_at": self.again_at, "states": self.states,
             "transitions": self.transitions, "terminals": self.terminals, "deepest": self.deepest,
             "segments": [(self.known.segments[i].size, self.known.segments[i].used)
@@ -725,7 +726,7 @@ cdef class Core:
     def serve(self):
         """Begin to work for another process: know no state."""
         self.begin()
-        self.cyclic = True
+        self.cyclic = self.guessed = True
 
     def turn_to(self, stack, uint8_t order):
         """Count anew, keep the set, and have this stack to do; for ``order`` see ``task_of``."""
@@ -779,7 +780,7 @@ cdef class Core:
         self.transitions += transitions
         self.terminals += terminals
         self.deepest = max(self.deepest, depth)
-        self.cyclic = True
+        self.cyclic = self.guessed = True
 
     def found(self, finding, count, path):
         """Another process has found this."""
@@ -810,7 +811,7 @@ cdef class Core:
         self.targets, self.targets_cut = dict(saved["targets"]), saved["targets_cut"]
         self.states, self.transitions = saved["states"], saved["transitions"]
         self.terminals, self.deepest = saved["terminals"], saved["deepest"]
-        self.cyclic = saved["cyclic"]
+        self.cyclic, self.guessed = saved["cyclic"], saved["guessed"]
         self.tables.broken, self.again_at = saved["withdrawn"], saved["again_at"]
         return True
 
@@ -952,7 +953,7 @@ cdef class Core:
         self.states = self.transitions = self.terminals = 0
         self.deepest = 0
         self.depth = -1
-        self.cyclic = False
+        self.cyclic = self.guessed = False
         if refault_clear(&self.known) or refault_path_clear(&self.stack, 1 << 10):
             raise MemoryError
         return 0

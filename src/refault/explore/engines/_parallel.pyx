@@ -60,7 +60,7 @@ def search(Core core, *, int jobs, bint reduce, bint resume, uint64_t max_states
         core.begin()
         if not core.start(reduce):
             return END_COMPLETE
-    core.cyclic = True
+    core.cyclic = core.guessed = True
     while True:
         core.lay_aside()
         if core.pending == NULL:

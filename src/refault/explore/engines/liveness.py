@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time as clock
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import UserError
@@ -48,30 +49,37 @@ class Component(NamedTuple):
     starving: int
 
 
-def endless_runs(tables: Tables, limits: Limits) -> Liveness:
+def endless_runs(tables: Tables, limits: Limits, again: Callable[[float], int]) -> Liveness:
     """Find livelocks: cycles on which a task runs for ever, however fair everything is.
 
     It comes after a complete search of states. That search may have been a reduced one and still
     tell whether there is a cycle at all: if some run is endless, so is one that takes steps of
     persistent sets only (Valmari 1989), so an acyclic reduced graph has no endless run to look
-    for. Several threads cannot tell; the tables then may (``may_come_back``), else the graph is
-    built. It takes at most ``limits.time`` seconds.
+    for. Several threads cannot tell, but the tables may (``may_come_back``); if not, ``again``
+    makes one more search that can, for at most so many seconds, and returns a code of the core.
+    All takes at most ``limits.time`` seconds.
     """
+    deadline = clock.monotonic() + limits.time
     if not has_cycle(tables):
         return Liveness((), _core.COMPLETE, "every run ends: no task can come back to where it was")
+    if tables.core.guessed:
+        if not may_come_back(tables):
+            remark = "every run ends: what changes cannot all change back"
+            return Liveness((), _core.COMPLETE, remark)
+        code = again(limits.time)
+        if code != _core.COMPLETE:
+            return Liveness((), code, "")
     if not tables.core.cyclic:
         return Liveness((), _core.COMPLETE, "every run ends: the graph of states has no cycle")
-    if not may_come_back(tables):
-        return Liveness((), _core.COMPLETE, "every run ends: what changes cannot all change back")
     if len(tables.program.tasks) > MAX_TASKS:
         raise UserError(
             f"livelocks are looked for among at most {MAX_TASKS} tasks",
             "use fewer tasks, or --no-liveness",
         )
-    deadline = clock.monotonic() + limits.time
     try:
         with tables.bounds.within(deadline, limits.soft_memory):
-            return _fair_cycles(tables, limits, deadline)
+            rest = limits.with_(time=max(0.0, deadline - clock.monotonic()))
+            return _fair_cycles(tables, rest, deadline)
     except (OutOfTime, Late):
         return Liveness((), _core.LIMIT_TIME, "")
     except MemoryError:
