@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 MODULUS = 3
+OWN = 2
 
 Block: TypeAlias = tuple[Any, ...]
 
@@ -174,7 +175,8 @@ class Task(NamedTuple):
 class Model(NamedTuple):
     """Initial values of cells, numbers of locks, tasks.
 
-    ``never``: two (cell, value) pairs that must not hold at the same time, or none.
+    ``never``: two (cell, value) pairs that must not hold at the same time, or none. The first
+    ``identical`` tasks are one program, with a cell of its own each from ``OWN`` on.
     """
 
     cells: tuple[int, ...]
@@ -182,3 +184,4 @@ class Model(NamedTuple):
     rwlocks: int
     tasks: tuple[Task, ...]
     never: tuple[tuple[int, int], tuple[int, int]] | None = None
+    identical: int = 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from tests.explore.language import (
     MODULUS,
+    OWN,
     Add,
     Assert,
     Atomic,
@@ -143,4 +146,37 @@ def models(draw: st.DrawFn, tasks: int = 3) -> Model:
             for _ in range(draw(st.integers(2, tasks)))
         ),
         never=draw(never),
+    )
+
+
+def at_own(word: Any, cell: int) -> Any:
+    """The word with another cell in place of ``OWN``."""
+    if isinstance(word, tuple) and not hasattr(word, "_fields"):
+        return tuple(at_own(w, cell) for w in word)
+    if not isinstance(word, tuple):
+        return word
+    changes = {
+        name: cell if name == "cell" and value == OWN else at_own(value, cell)
+        for name, value in word._asdict().items()  # type: ignore[attr-defined]
+    }
+    return word._replace(**changes)  # type: ignore[attr-defined]
+
+
+@st.composite
+def symmetric_models(draw: st.DrawFn, copies: int = 3) -> Model:
+    """Two or three copies of one task, each with a cell of its own, and perhaps another task."""
+    body_of_all, daemon = draw(body), draw(st.sampled_from((False, False, True)))
+    n = draw(st.integers(2, copies))
+    tasks = [Task(at_own(body_of_all, OWN + i), daemon) for i in range(n)]
+    if draw(st.booleans()):
+        tasks.append(Task(at_own(draw(body), 0), draw(st.booleans())))
+    shared, first = [draw(value) for _ in range(OWN)], draw(value)
+    some = st.tuples(st.integers(0, OWN - 1), value)
+    return Model(
+        cells=(*shared, *[first] * n),
+        mutexes=MUTEXES,
+        rwlocks=RWLOCKS,
+        tasks=tuple(tasks),
+        never=draw(st.one_of(st.none(), st.none(), st.tuples(some, some))),
+        identical=n,
     )

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import Phase, find, settings
 from hypothesis.errors import NoSuchExample
-from tests.explore.agreement import REDUCED, agree, enumerated
+from tests.explore.agreement import FUTURES, REDUCED, agree, enumerated
 from tests.explore.language import (
     Add,
+    Await,
     Break,
+    Cas,
+    If,
     Lock,
     Model,
     Read,
@@ -19,13 +22,16 @@ from tests.explore.language import (
     Rwunlock,
     Store,
     Task,
+    Trylock,
     Unlock,
     Write,
 )
 from tests.explore.strategies import models
 from tests.explore.test_random_models import patient
 
-from refault.explore.tables import discipline
+from refault.explore import ModelError
+from refault.explore.engines import states
+from refault.explore.tables import conflicts, discipline, futures, orbits, values
 
 Breakage = Callable[[pytest.MonkeyPatch], None]
 
@@ -57,6 +63,38 @@ def readers_exclude_each_other(patch: pytest.MonkeyPatch) -> None:
 def locks_are_never_taken_away(patch: pytest.MonkeyPatch) -> None:
     """A lock that one task takes away from another is trusted all the same."""
     patch.setattr(discipline.Discipline, "_distrust", lambda *_: None)
+
+
+def nothing_conflicts(patch: pytest.MonkeyPatch) -> None:
+    """Whatever may come of the value is thought to leave the operation as it is."""
+    patch.setattr(conflicts._Cell, "_overtaken", lambda *_: 0)
+
+
+def only_the_present_value_counts(patch: pytest.MonkeyPatch) -> None:
+    """What others may make of the value first is not looked at."""
+    patch.setattr(values.Values, "of", lambda *_: frozenset())
+
+
+def nobody_lets_go(patch: pytest.MonkeyPatch) -> None:
+    """A blocked member of a set is thought to stay so, whoever is left out."""
+    patch.setattr(conflicts._Cell, "changes", lambda _self, met: dict.fromkeys(met, 0))
+
+
+def futures_hold_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Nothing is thought to come any more."""
+    patch.setattr(states.StateSearch, "_outgrown", lambda self: self.restarts < 1)
+    patch.setattr(futures, "_reach", lambda tables, _: [0] * len(tables.nodes))
+
+
+def declarations_are_believed(patch: pytest.MonkeyPatch) -> None:
+    """Identical is who is called so."""
+    patch.setattr(orbits.Orbits, "close", lambda *_: None)
+    patch.setattr(orbits.Orbits, "_check_start", lambda *_: None)
+
+
+def judgements_are_believed(patch: pytest.MonkeyPatch) -> None:
+    """What an invariant says of a state it is thought to say of all its images."""
+    patch.setattr(orbits.Orbits, "check_finding", lambda *_: None)
 
 
 RACE = Model((0, 0, 0), 0, 0, (Task((Write(0, 1),)), Task((Write(0, 2),))))
@@ -104,6 +142,46 @@ CAUTIOUS_BURGLAR = Model(
 )
 """The same, where the very trust in the mutex keeps the search from seeing it broken open."""
 
+COUNTED = Model(
+    (0, 0, 0), 0, 0, (Task((Cas(0, 2, 0), Store(1, 0))), Task((Add(0, 1), Add(0, 1))))
+)
+"""At zero a look for two and a step of the count commute; after that step they do not."""
+
+GATE = Model(
+    (0, 0, 0),
+    0,
+    0,
+    (
+        Task((Write(1, 2),)),
+        Task((Await(0, 1), Write(1, 1))),
+        Task((Read(2), Write(0, 1))),
+        Task((Write(2, 1),)),
+    ),
+)
+"""The first two would race if the third let the second in."""
+
+ODD_ONE_OUT = Model(
+    (0, 0, 0, 0),
+    1,
+    0,
+    (
+        Task((Trylock(0), If(0, (Write(1, 1),), ()))),
+        Task((Trylock(0), If(0, (Write(1, 2),), ()))),
+    ),
+    identical=2,
+)
+"""The one that loses writes something, but not the same."""
+
+UNFAIR = Model(
+    (0, 0, 0, 0),
+    0,
+    0,
+    (Task((Add(0, 1), Store(2, 0))), Task((Add(0, 1), Store(3, 0)))),
+    never=((2, 2), (2, 2)),
+    identical=2,
+)
+"""Two tasks that draw numbers; the invariant is that the first does not draw the second one."""
+
 CAUGHT_BY = [
     (everything_is_solo, RACE),
     (invariants_watch_nothing, PASSERS_BY),
@@ -124,6 +202,32 @@ def test_a_fault_has_a_model_that_shows_it(
     breakage(monkeypatch)
     with pytest.raises(AssertionError):
         agree(known, REDUCED)
+
+
+@pytest.mark.parametrize(
+    ("breakage", "model"),
+    [
+        (nothing_conflicts, RACE),
+        (only_the_present_value_counts, COUNTED),
+        (nobody_lets_go, GATE),
+        (futures_hold_nothing, RACE),
+        (declarations_are_believed, ODD_ONE_OUT),
+        (judgements_are_believed, UNFAIR),
+    ],
+)
+def test_a_fault_of_the_futures_or_the_symmetry_has_a_model_that_shows_it(
+    breakage: Breakage, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a false declaration the sound check says that it is false."""
+    known = enumerated(model)
+    if model in (ODD_ONE_OUT, UNFAIR):
+        with pytest.raises(ModelError, match="identical tasks"):
+            agree(known, FUTURES)
+    else:
+        agree(known, FUTURES)
+    breakage(monkeypatch)
+    with pytest.raises(AssertionError):
+        agree(known, FUTURES)
 
 
 def _disagrees(model: Model) -> bool:

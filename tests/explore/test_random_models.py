@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from tests.explore.agreement import FUTURES, PLAIN, REDUCED, TRACES, Known, agree, enumerated
 from tests.explore.language import Model
-from tests.explore.strategies import models
+from tests.explore.strategies import models, symmetric_models
 from tests.explore.translate import translate
 
 from refault.explore import check
@@ -51,6 +51,25 @@ def test_the_search_of_traces_finds_what_there_is(model: Model) -> None:
     known = enumerated(model, FEW_STATES)
     assume(not known.forever.endless)
     agree_on_traces(known)
+
+
+@fast
+@given(symmetric_models())
+def test_identical_tasks_may_change_places(model: Model) -> None:
+    """With states stored up to permutations, and all other reductions, nothing is lost."""
+    known = enumerated(model)
+    agree(known, REDUCED)
+    agree(known, FUTURES)
+
+
+@pytest.mark.slow
+@thorough
+@given(symmetric_models(copies=4))
+def test_identical_tasks_may_change_places_in_thousands_of_models(model: Model) -> None:
+    """Up to four copies of one task."""
+    known = enumerated(model)
+    agree(known, REDUCED)
+    agree(known, FUTURES)
 
 
 @pytest.mark.slow

@@ -83,10 +83,10 @@ def searched(build: Build) -> tuple[Exploration, StateSearch, int]:
 
 
 def test_livelocks_are_not_looked_for_without_time() -> None:
-    exploration, _, code = searched(rounds)
+    exploration, search, code = searched(rounds)
     assert code == _core.COMPLETE
-    assert endless_runs(exploration.tables, Limits()).code == _core.COMPLETE
-    late = endless_runs(exploration.tables, Limits(time=0.0))
+    assert endless_runs(exploration.tables, Limits(), search.run).code == _core.COMPLETE
+    late = endless_runs(exploration.tables, Limits(time=0.0), search.run)
     assert (late.lassos, late.code) == ((), _core.LIMIT_TIME)
 
 

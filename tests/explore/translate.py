@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, NamedTuple
 
 from tests.explore.language import (
     MODULUS,
+    OWN,
     Add,
     Assert,
     Atomic,
@@ -36,7 +37,16 @@ from tests.explore.language import (
 
 from refault.explore import BLOCKED, Cell, Program, View, Violation, atomic, choose, restart, scope
 
-Rw = tuple[str, tuple[str, ...]]
+
+class Rw(NamedTuple):
+    """Who holds a reader-writer lock, and how; the holders in order of their names."""
+
+    mode: str = ""
+    holders: tuple[str, ...] = ()
+
+    def renamed(self, names: Mapping[Hashable, Hashable]) -> Rw:
+        """The same with other holders."""
+        return Rw(self.mode, tuple(sorted(str(names.get(h, h)) for h in self.holders)))
 
 
 def _mutex_holders(owner: str | None) -> dict[str, Any]:
@@ -87,17 +97,17 @@ def _rlock(value: Rw, me: str) -> Any:
     mode, holders = value
     if mode == "x" or me in holders:
         return BLOCKED
-    return ("r", tuple(sorted((*holders, me)))), None
+    return Rw("r", tuple(sorted((*holders, me)))), None
 
 
 def _wlock(value: Rw, me: str) -> Any:
-    return BLOCKED if value[1] else (("x", (me,)), None)
+    return BLOCKED if value.holders else (Rw("x", (me,)), None)
 
 
 def _rwunlock(value: Rw, me: str) -> tuple[Rw, None]:
     mode, holders = value
     left = tuple(h for h in holders if h != me)
-    return (mode if left else "", left), None
+    return Rw(mode if left else "", left), None
 
 
 class Interpreter:
@@ -201,10 +211,14 @@ def translate(model: Model) -> Callable[[Program], None]:
     def build(p: Program) -> None:
         cells = [p.cell(f"c{i}", v) for i, v in enumerate(model.cells)]
         mutexes = [p.cell(f"m{i}", None, holders=_mutex_holders) for i in range(model.mutexes)]
-        rws = [p.cell(f"rw{i}", ("", ()), holders=_rw_holders) for i in range(model.rwlocks)]
+        rws = [p.cell(f"rw{i}", Rw(), holders=_rw_holders) for i in range(model.rwlocks)]
+        tasks = []
         for i, task in enumerate(model.tasks):
             worker = Interpreter(f"t{i}", cells, mutexes, rws)
-            p.task(f"t{i}", worker.task, task.body, daemon=task.daemon)
+            tasks.append(p.task(f"t{i}", worker.task, task.body, daemon=task.daemon))
+        if model.identical:
+            own = [[cells[OWN + i]] for i in range(model.identical)]
+            p.identical(*tasks[: model.identical], own=own)
         if model.never is not None:
             (a, va), (b, vb) = model.never
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -10,8 +10,9 @@ from .cell import Cell, Holders
 from .errors import ModelError
 from .operation import Op
 from .runtime import driver
+from .symmetry import Identical
 from .trace import Finding
-from .where import code_place, is_generator
+from .where import caller_place, code_place, is_generator
 
 T = TypeVar("T")
 
@@ -96,6 +97,7 @@ class Program:
         self.mutation: Mutator | None = None
         self.declared: list[str] = []
         self.reached: set[str] = set()
+        self.groups: list[Identical] = []
         self._names: set[str] = set()
         self._at_end: AtEnd | None = None
         self._remarks: Remarks | None = None
@@ -125,6 +127,54 @@ class Program:
         task = Task(len(self.tasks), self._unique(name), fn, args, daemon)
         self.tasks.append(task)
         return task
+
+    def identical(
+        self,
+        *tasks: Task,
+        own: Sequence[Sequence[Cell[Any]]] = (),
+        names: Sequence[Sequence[Hashable]] = (),
+    ) -> None:
+        """Declare that these tasks may change places: that they are one program, run several times.
+
+        The search then takes states for one that differ in who is who. With a task go the cells
+        that are named ``<task>.<something>``, and those that ``own`` lists for it, in the same
+        order for all; in values its name stands for it, and what else ``names`` lists for it. A
+        value that says it in another way has a method ``renamed(names)``. The declaration is
+        checked: what is not symmetric is a ``ModelError``.
+        """
+        cells = own or [()] * len(tasks)
+        others = names or [()] * len(tasks)
+        if not len(tasks) == len(cells) == len(others) or len(tasks) < 2:
+            raise ModelError(
+                f"{caller_place()}: identical() takes two tasks or more, and cells and names for "
+                "each of them",
+                "identical(a, b, own=[[cell of a], [cell of b]])",
+            )
+        if len({t.daemon for t in tasks}) > 1 or {*tasks} & {
+            t for g in self.groups for t in g.tasks
+        }:
+            raise ModelError(
+                f"{caller_place()}: identical tasks are all daemons or none is, and are declared "
+                "once",
+                "one call for each group of tasks that may change places",
+            )
+        self.groups.append(
+            Identical(
+                tuple(tasks),
+                tuple(self._cells_of(t, c) for t, c in zip(tasks, cells, strict=True)),
+                tuple((t.name, *n) for t, n in zip(tasks, others, strict=True)),
+            )
+        )
+        if len({(len(c), len(n)) for _, c, n in zip(*self.groups[-1], strict=True)}) > 1:
+            raise ModelError(
+                f"{caller_place()}: identical tasks have as many cells and names, each of them",
+                "declare them when all cells are there, those in own= in the same order",
+            )
+
+    def _cells_of(self, task: Task, own: Sequence[Cell[Any]]) -> tuple[Cell[Any], ...]:
+        prefix = f"{task.name}."
+        named = sorted((c for c in self.cells if c.name.startswith(prefix)), key=lambda c: c.name)
+        return (*named, *own)
 
     def invariant(self, name: str, predicate: Callable[[View], Any]) -> None:
         """State what must hold in every state.

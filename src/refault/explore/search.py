@@ -102,9 +102,10 @@ def check(
         actors=jobs,
     )
     patience = explain_seconds if explain else None
+    symmetric = bool(reduce) and engine in ("portfolio", "states")
     with guarded(limits.max_memory):
         try:
-            exploration = Exploration(build, max_history=max_history)
+            exploration = Exploration(build, max_history=max_history, symmetric=symmetric)
         except MemoryError:
             return _none(_reason(_core.LIMIT_MEMORY, limits))
         try:

@@ -38,6 +38,13 @@ cdef struct Node:
     int32_t arg       # NODE_CHOOSE: number of options; NODE_FAIL: finding
     int32_t solo      # this operation commutes with all that other tasks may do meanwhile
     int32_t reads     # this operation never changes its cell
+    int32_t rank      # the number of the first node that is an image of this one
+    uint64_t *images  # what the key changes by under each permutation; NULL: nothing
+
+
+cdef struct Images:
+    uint64_t **of     # per value of a cell: what the key changes by under each permutation, or NULL
+    int32_t size
 
 
 cdef struct Probe:
@@ -79,6 +86,8 @@ cdef class Behaviour:
     cdef int ninvariant
     cdef int32_t terminal_probe
     cdef int32_t broken                # an assumption that a search may rely on broke
+    cdef readonly int permutations     # of identical tasks
+    cdef Images *images                # per cell
     cdef int words                     # of a bit mask over signatures; 0: no futures
     cdef int nfuture                   # local states that have one
     cdef int32_t *signature
@@ -93,5 +102,6 @@ cdef class Behaviour:
     cdef int nretired, retired_capacity
 
     cdef bint withdrawn(self) noexcept nogil
+    cdef uint64_t *words_of(self, bytes images) except? NULL
     cdef Entry *entry(self, int node, int value) except NULL
     cdef void *moved(self, void *old, size_t size, size_t used) except NULL

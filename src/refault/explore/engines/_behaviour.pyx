@@ -52,13 +52,20 @@ cdef class Behaviour:
         self.watched = <uint8_t *> calloc(cells + 1, 1)
         self.nodes = <Node *> refault_reserve(NODES * sizeof(Node))
         self.probes = <Probe *> refault_reserve(PROBES * sizeof(Probe))
-        if not (self.root and self.watched and self.nodes and self.probes):
+        self.images = <Images *> calloc(cells + 1, sizeof(Images))
+        if not (self.root and self.images and self.watched and self.nodes and self.probes):
             raise MemoryError
 
     def __dealloc__(self):
-        cdef int i
+        cdef int i, j
         for i in range(self.nnode):
             free(self.nodes[i].entries)
+            free(self.nodes[i].images)
+        for i in range(self.ncell):
+            for j in range(self.images[i].size):
+                free(self.images[i].of[j])
+            free(self.images[i].of)
+        free(self.images)
         for i in range(self.nprobe):
             free(self.probes[i].children)
         refault_release(self.nodes, NODES * sizeof(Node))
@@ -76,8 +83,45 @@ cdef class Behaviour:
         free(self.rows)
         free(self.masks)
 
-    def add_node(self, int task, int cell, int arg, bint reads):
-        """Add a node of ``task``; ``cell`` is a cell index or one of -1 done, -2 choose, -3 fail."""
+    def set_permutations(self, int permutations):
+        """How many ways there are to exchange identical tasks, that of doing nothing not counted."""
+        self.permutations = permutations
+
+    cdef uint64_t *words_of(self, bytes images) except? NULL:
+        cdef uint64_t *words
+        if not images:
+            return NULL
+        words = <uint64_t *> malloc(len(images))
+        if words == NULL:
+            raise MemoryError
+        memcpy(words, <const char *> images, len(images))
+        return words
+
+    def set_images(self, int cell, int value, bytes images):
+        """What the key of a value changes by under each permutation; nothing if empty."""
+        cdef Images *m = &self.images[cell]
+        cdef int size, i
+        cdef uint64_t **of
+        if not images:
+            return
+        if value >= m.size:
+            size = max(4, m.size)
+            while size <= value:
+                size *= 2
+            of = <uint64_t **> self.moved(m.of, size * sizeof(void *), m.size * sizeof(void *))
+            for i in range(m.size, size):
+                of[i] = NULL
+            m.of = of
+            refault_store(&m.size, size)
+        free(m.of[value])
+        m.of[value] = self.words_of(images)
+
+    def add_node(self, int task, int cell, int arg, bint reads, int rank, bytes images):
+        """Add a node of ``task``; ``cell`` is a cell index or one of -1 done, -2 choose, -3 fail.
+
+        ``rank`` is the number of the first node that is an image of it, -1 if that is itself;
+        ``images`` what its key changes by under each permutation of identical tasks.
+        """
         cdef Node *n
         cdef size_t at = self.nnode
         if at == NODES or refault_commit(self.nodes, at * sizeof(Node), (at + 1) * sizeof(Node)):
@@ -88,6 +132,8 @@ cdef class Behaviour:
         n.arg = arg
         n.reads = reads
         n.solo = cell == NODE_CHOOSE
+        n.rank = at if rank < 0 else rank
+        n.images = self.words_of(images)
         self.nnode += 1
         return self.nnode - 1
 

@@ -121,6 +121,7 @@ cdef struct Undo:
 cdef struct Frame:
     uint64_t fp
     uint64_t known    # plain search: tasks (of the first 64) whose step leads to a stored state
+    uint64_t key      # what the state is stored as: the fingerprint of the least of its images
     uint64_t members  # the tasks (of the first 64) that the state is expanded for
     int64_t undo      # length of the undo log when the state was entered
     int32_t task      # next task to try
@@ -194,6 +195,8 @@ cdef class Core:
     cdef uint64_t *fresh_words
     cdef int64_t nfresh, fresh_capacity
     cdef uint64_t *against             # scratch: what the step being looked at conflicts with
+    cdef bint folding                  # states are stored up to permutations of identical tasks
+    cdef uint64_t *turned              # scratch: what those change the fingerprint by
     cdef uint64_t near[64]             # scratch: per task, whose futures are in its way
     cdef uint64_t members              # what pick_by_futures() found
     cdef bint backward                 # where the step that survey() looked at leads
@@ -211,6 +214,7 @@ cdef class Core:
     cdef int note_fresh(self, uint64_t fp) except -1 nogil
     cdef int note_stored(self, Frame *f) except -1 nogil
     cdef void drop_pending(self) noexcept nogil
+    cdef uint64_t canonical(self, uint64_t fp) noexcept nogil
     cdef bint store(self, Frame *f) except -1 nogil
     cdef int pick_solo(self, bint forward) except -2 nogil
     cdef int pick_by_futures(self, bint forward) except -2 nogil
@@ -240,7 +244,7 @@ cdef class Core:
     cdef int go_to(self, refault_unit *u) except -1 nogil
     cdef bint much_left(self, Frame *f) noexcept nogil
     cdef int share_work(self) except -1 nogil
-    cdef int prepare(self, uint64_t max_states, terminal_sink) except -1
+    cdef int prepare(self, bint reduce, uint64_t max_states, terminal_sink) except -1
     cdef int task_of(self, Frame *f, int i) noexcept nogil
     cdef int widen(self) except -1 nogil
     cdef int log(self, int32_t slot, int32_t old) except -1 nogil

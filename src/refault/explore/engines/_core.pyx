@@ -21,7 +21,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 from refault.explore.engines._behaviour cimport (
-    BLOCKED, MISSING, NODE_CHOOSE, NODE_DONE, NODE_FAIL, Behaviour, Entry, Node, Probe, known_child,
+    BLOCKED, MISSING, NODE_CHOOSE, NODE_DONE, NODE_FAIL, Behaviour, Entry, Images, Node, Probe, known_child,
     known_entry, refault_load, refault_solo, refault_watched,
 )
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -72,6 +72,7 @@ cdef class Core:
         refault_free(&self.known)
         free(self.stack.words)
         free(self.against)
+        free(self.turned)
         free(self.fresh_words)
         self.drop_pending()
 
@@ -259,19 +260,43 @@ cdef class Core:
         f.order = self.order
         return 0
 
+    cdef uint64_t canonical(self, uint64_t fp) noexcept nogil:
+        """The smallest fingerprint of all images of the present state; ``fp`` is its own."""
+        cdef int i, k, n = self.tables.permutations
+        cdef uint64_t least = fp
+        cdef uint64_t *by
+        cdef Images *images
+        memset(self.turned, 0, n * 8)
+        for i in range(self.ncell):
+            images = &self.tables.images[i]
+            if self.val[i] < refault_load(&images.size):
+                by = images.of[self.val[i]]
+                if by != NULL:
+                    for k in range(n):
+                        self.turned[k] ^= by[k]
+        for i in range(self.ntask):
+            by = self.nodes[self.loc[i]].images
+            if by != NULL:
+                for k in range(n):
+                    self.turned[k] ^= by[k]
+        for k in range(n):
+            least = min(least, fp ^ self.turned[k])
+        return least
+
     cdef bint store(self, Frame *f) except -1 nogil:
         """Put the state of the top frame into the set; false if it is there already."""
         cdef int code
+        f.key = self.canonical(f.fp) if self.folding else f.fp
         if self.crew != NULL:
-            code = refault_shared_add(&self.crew.set, f.fp)
+            code = refault_shared_add(&self.crew.set, f.key)
         else:
-            code = refault_add(&self.known, f.fp)
+            code = refault_add(&self.known, f.key)
         if code < 0:
             with gil:
                 raise MemoryError
         if code:
             self.note_stored(f)
-        elif not self.cyclic and refault_path_has(&self.stack, f.fp):
+        elif not self.cyclic and refault_path_has(&self.stack, f.key):
             self.cyclic = True
         return code
 
@@ -279,7 +304,7 @@ cdef class Core:
         self.states += 1
         f.stored = 1
         if self.recording:
-            self.note_fresh(f.fp)
+            self.note_fresh(f.key)
         if self.crew != NULL:
             if self.lease == 0:
                 self.lease = refault_lease(self.crew)
@@ -287,7 +312,7 @@ cdef class Core:
                 self.full = True
             else:
                 self.lease -= 1
-        elif refault_path_add(&self.stack, f.fp):
+        elif refault_path_add(&self.stack, f.key):
             with gil:
                 raise MemoryError
         return 0
@@ -334,7 +359,7 @@ cdef class Core:
                 if code != STEP_MISSING:
                     break
                 self.fill()
-            if code == STEP_OK and solo and not (forward and landed <= self.loc[t]):
+            if code == STEP_OK and solo and not (forward and self.nodes[landed].rank <= self.nodes[self.loc[t]].rank):
                 return t
         return -1
 
@@ -386,7 +411,7 @@ cdef class Core:
                 e = known_entry(n, i)
             if self.nodes[e.next].cell == NODE_FAIL:
                 code = STEP_FAIL
-            self.backward = self.backward or e.next <= self.loc[t]
+            self.backward = self.backward or self.nodes[e.next].rank <= n.rank
         return code
 
     cdef int survey(self, int t) except -1 nogil:
@@ -425,7 +450,7 @@ cdef class Core:
                 break
             if e.next >= 0:
                 code = STEP_FAIL if self.nodes[e.next].cell == NODE_FAIL else STEP_OK
-                self.backward = e.next <= self.loc[t]
+                self.backward = self.nodes[e.next].rank <= self.nodes[self.loc[t]].rank
                 break
             if e.newv != v:
                 self.log(n.cell, v)
@@ -571,7 +596,7 @@ cdef class Core:
         else:
             f.members = members
             f.forward = members != EVERYBODY
-            if not reduce:
+            if not self.folding and not reduce:
                 self.look_ahead(f)
         if self.tables.ninvariant and touched:
             for i in range(self.tables.ninvariant):
@@ -626,7 +651,7 @@ cdef class Core:
     cdef void pop(self) noexcept nogil:
         cdef Frame *f = &self.frames[self.depth]
         if f.stored and self.crew == NULL:
-            refault_path_remove(&self.stack, f.fp)
+            refault_path_remove(&self.stack, f.key)
         self.undo_to(f.undo)
         self.depth -= 1
         if self.depth < self.base:
@@ -654,7 +679,7 @@ cdef class Core:
         cdef int code
         self.max_memory = max_memory
         self.deadline = monotonic() + seconds
-        self.prepare(max_states, terminal_sink)
+        self.prepare(reduce, max_states, terminal_sink)
         self.tick = tick
         if not resume:
             self.begin()
@@ -664,7 +689,7 @@ cdef class Core:
             code = self.visit_pending(reduce)
         return code
 
-    cdef int prepare(self, uint64_t max_states, terminal_sink) except -1:
+    cdef int prepare(self, bint reduce, uint64_t max_states, terminal_sink) except -1:
         """What every search begins with, also one that goes on."""
         self.max_states = max_states
         self.terminal_sink = terminal_sink
@@ -672,8 +697,11 @@ cdef class Core:
         self.full = False
         free(self.against)
         self.against = <uint64_t *> malloc(self.tables.words * 8 + 8)
-        if self.against == NULL:
+        free(self.turned)
+        self.turned = <uint64_t *> malloc(self.tables.permutations * 8 + 8)
+        if self.against == NULL or self.turned == NULL:
             raise MemoryError
+        self.folding = reduce and self.tables.permutations > 0
         return 0
 
     def forget(self):
@@ -866,7 +894,10 @@ cdef class Core:
             self.push(fp, mark, f.came_task, f.came_choice)
             self.frames[self.depth] = f[0]
             self.frames[self.depth].undo = mark
-            if f.stored and self.crew == NULL and refault_path_add(&self.stack, fp):
+            f = &self.frames[self.depth]
+            if f.stored:
+                f.key = self.canonical(fp) if self.folding else fp
+            if f.stored and self.crew == NULL and refault_path_add(&self.stack, f.key):
                 with gil:
                     raise MemoryError
         self.unit = NULL

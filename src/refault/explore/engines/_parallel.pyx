@@ -55,7 +55,7 @@ def search(Core core, *, int jobs, bint reduce, bint resume, uint64_t max_states
     """As ``Core.search``, with so many threads; what came of it is in ``core``."""
     cdef double deadline = monotonic() + seconds
     cdef int code
-    core.prepare(max_states, terminal_sink)
+    core.prepare(reduce, max_states, terminal_sink)
     if not resume:
         core.begin()
         if not core.start(reduce):
@@ -95,7 +95,7 @@ cdef class Crew:
             raise MemoryError
         for i in range(jobs):
             each = Core(core.tables, core.filler)
-            each.prepare(<uint64_t> -1, core.terminal_sink)
+            each.prepare(reduce, <uint64_t> -1, core.terminal_sink)
             each.crew = self.crew
             each.me = &self.crew.workers[i]
             each.cyclic = True

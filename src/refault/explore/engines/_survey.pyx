@@ -77,7 +77,7 @@ cdef class Survey:
         self.alone = <int32_t *> calloc(n, sizeof(int32_t))
         if not (self.longest and self.place and self.steps and self.alone):
             raise MemoryError
-        core.prepare(0, None)
+        core.prepare(reduce, 0, None)
 
     def __dealloc__(self):
         free(self.samples)
@@ -183,6 +183,8 @@ cdef class Survey:
             self.capacity = max(1024, 2 * self.capacity)
         for t in range(self.core.ntask):
             weight /= self.alone[t] + 1
+        if self.core.folding:
+            fp = self.core.canonical(fp)
         self.samples[self.drawn].fp = refault_word(fp)
         self.samples[self.drawn].weight = weight
         self.drawn += 1

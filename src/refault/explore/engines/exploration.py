@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, Literal, NamedTuple
 
+from ..cell import Cell
 from ..errors import UserError
 from ..program import Program
 from ..progress import Progress
 from ..runner import Finished
+from ..symmetry import renamed
 from ..tables.behaviour import MAX_HISTORY, Tables
 from ..tables.predicate import Trees
 from ..trace import Finding
@@ -32,7 +34,7 @@ SAMPLES = "random"
 
 
 Reduce = bool | Literal["futures"]
-"""No reduction, the learned lock discipline, or that by futures from the start."""
+"""No reduction, all that pays, or with futures from the start, until no more is learned of them."""
 
 
 EVERY = 120.0
@@ -89,30 +91,39 @@ class Outcome(NamedTuple):
     minimal: frozenset[str] = frozenset()
 
 
+def by_name(cells: Iterable[tuple[Cell[Any], Any]]) -> tuple[tuple[str, Any], ...]:
+    """What cells hold, by their names."""
+    return tuple(sorted((cell.name, value) for cell, value in cells))
+
+
 class Exploration:
     """A freshly built program with its behaviour tables and predicates."""
 
-    def __init__(self, build: Build, *, max_history: int = MAX_HISTORY) -> None:
+    def __init__(
+        self, build: Build, *, max_history: int = MAX_HISTORY, symmetric: bool = True
+    ) -> None:
         self.build = build
         self.program = Program()
         build(self.program)
         if not self.program.tasks:
             raise UserError("the program has no tasks", "add at least one task to explore")
-        self.tables = Tables(self.program, max_history=max_history)
+        self.tables = Tables(self.program, max_history=max_history, symmetric=symmetric)
         self.trees = Trees(self.tables)
         self.final: set[Any] = set()
 
     def keep(self, values: list[int], nodes: list[int]) -> None:
         """Remember a terminal state, by names: what all cells hold, which tasks are done."""
-        cells = tuple(
-            sorted((c.name, c.values[v]) for c, v in zip(self.program.cells, values, strict=True))
-        )
-        done = frozenset(
-            t.name
+        cells = [(c, c.values[v]) for c, v in zip(self.program.cells, values, strict=True)]
+        done = [
+            t
             for t, n in zip(self.program.tasks, nodes, strict=True)
             if isinstance(self.tables.nodes[n].request, Finished)
-        )
-        self.final.add((cells, done))
+        ]
+        self.final.add((by_name(cells), frozenset(t.name for t in done)))
+        for p in self.tables.orbits.group.members if self.tables.orbits else ():
+            moved = [(self.program.cells[p.cells[c.index]], renamed(v, p.names)) for c, v in cells]
+            gone = frozenset(self.program.tasks[p.tasks[t.index]].name for t in done)
+            self.final.add((by_name(moved), gone))
 
     def number(self, finding: Finding) -> int:
         """The number of a finding in these tables."""

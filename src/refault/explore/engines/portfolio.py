@@ -83,7 +83,7 @@ class Rival:
                 os.write(write, YIELDS)
 
             with guarded(limits.max_memory):
-                fresh = Exploration(exploration.build)
+                fresh = Exploration(exploration.build, symmetric=False)
                 outcome = _other(fresh, limits, options._replace(progress=None), tire)
             if outcome.code == _core.COMPLETE or outcome.found:
                 with os.fdopen(write, "wb") as pipe:
@@ -153,7 +153,7 @@ def _other(
         outcome = search_traces(exploration, limits, limits.time, options)
         if outcome.code == _core.COMPLETE:
             return with_best_paths(exploration, outcome, limits, began + limits.time)
-        exploration = Exploration(exploration.build)
+        exploration = Exploration(exploration.build, symmetric=False)
     left = limits.time - (clock.monotonic() - began)
     return search_samples(exploration, limits, left, options, tire)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from ..memory import guarded
+from ..symmetry import described
 from ..tables.bounds import OutOfMemory, OutOfTime
 from ..tables.futures import Futures, take
 from ..verdict import Limits
@@ -101,7 +102,12 @@ class StateSearch:
 
     def _outgrown(self) -> bool:
         """Whether the tables have grown beyond the futures that the search relied on."""
-        return self.futures is not None and not self.futures.hold(take(self._ex.tables))
+        if self.futures is None:
+            return False
+        now = take(self._ex.tables)
+        if self._options.reduce == "futures":
+            return now != self.futures
+        return not self.futures.hold(now)
 
     def _tick(self, states: int, transitions: int, depth: int) -> bool:
         """What there is to do now and then; whether the search is to pause for a moment."""
@@ -236,7 +242,12 @@ class StateSearch:
     def _reduction(self) -> str:
         if not self._options.reduce:
             return "none"
-        return "lock discipline" if self.futures is None else "lock discipline, futures"
+        kinds = ["lock discipline"]
+        if self.futures is not None:
+            kinds.append("futures")
+        if self._ex.tables.orbits is not None:
+            kinds.append(f"symmetry of {described(self._ex.program)}")
+        return ", ".join(kinds)
 
     def outcome(self, code: int) -> Outcome:
         """What came of it."""

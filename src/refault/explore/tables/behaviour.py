@@ -44,7 +44,7 @@ from ..engines._behaviour import Behaviour
 from ..engines._core import Core
 from ..errors import EndlessLoop, HiddenState, Nondeterminism
 from ..keys import key
-from ..operation import Crashed, Done, Failed, Op, typed
+from ..operation import Crashed, Failed, Op, typed
 from ..program import Program, Task
 from ..runner import Finished, Place, Request, Stop, place_text
 from ..runtime import check_hashable
@@ -52,6 +52,7 @@ from ..trace import Finding
 from .bounds import Bounds
 from .discipline import Discipline, Held
 from .folding import FoldingRunner, Folds
+from .orbits import Orbits
 
 PARKED = 512
 SHADOW = 16
@@ -75,7 +76,9 @@ class Node(NamedTuple):
 class Tables:
     """The behaviour tables of a program, and the same in memory (``native``) for the searches."""
 
-    def __init__(self, program: Program, *, max_history: int = MAX_HISTORY) -> None:
+    def __init__(
+        self, program: Program, *, max_history: int = MAX_HISTORY, symmetric: bool = False
+    ) -> None:
         self.program = program
         self.native = Behaviour(len(program.cells), len(program.tasks))
         self.core = Core(self.native, self)
@@ -87,14 +90,16 @@ class Tables:
         self.bounds = Bounds()
         self._whole: int | None = None
         self._max_history = max_history
-        self._folds = Folds()
+        self.folds = Folds()
         self._by_fold: dict[int, int] = {}
         self.successors: dict[tuple[int, Hashable], int] = {}
-        self._steps: dict[tuple[int, int], tuple[int, int]] = {}
+        self.steps: dict[tuple[int, int], tuple[int, int]] = {}
         self._ahead: dict[int, tuple[Any, Held, int]] = {}
         self._ends: dict[tuple[int, object], int] = {}
         self._parked: OrderedDict[int, FoldingRunner] = OrderedDict()
         self._node_keys: list[int] = []
+        symmetric = symmetric and bool(program.groups) and program.mutation is None
+        self.orbits = Orbits(self) if symmetric else None
         self._root()
         self.discipline.settle()
 
@@ -103,6 +108,8 @@ class Tables:
         fp = 0
         for cell in self.program.cells:
             fp ^= cell.key(0)
+            if self.orbits is not None:
+                self.orbits.show(cell, 0)
         for node in starts:
             fp ^= self._node_keys[node]
         self.native.set_root([0] * len(self.program.cells), starts, fp)
@@ -120,6 +127,8 @@ class Tables:
             self._whole = before
             raise
         self.log.append((node, value))
+        if self.orbits is not None:
+            self.orbits.close(node, value)
 
     def _fill(self, node: int, value: int) -> None:
         at = self.nodes[node]
@@ -145,6 +154,8 @@ class Tables:
             return
         held = self.discipline.held_after(at.task, at.held, op, value, outcome.new)
         after = self._successor(node, outcome.result, held)
+        if self.orbits is not None:
+            self.orbits.show(op.cell, outcome.new)
         change = op.cell.key(value) ^ op.cell.key(outcome.new)
         self._connect(node, value, outcome.new, after, change)
 
@@ -157,7 +168,7 @@ class Tables:
         return isinstance(request, Request) and request.cont
 
     def _start(self, task: Task) -> int:
-        runner = FoldingRunner(self.program, task, self._folds, self._max_history)
+        runner = FoldingRunner(self.program, task, self.folds, self._max_history)
         return self._land(runner, runner.resume(), -1, None)
 
     def _successor(self, node: int, result: Any, held: Held) -> int:
@@ -213,22 +224,27 @@ class Tables:
                 "put restart(<locals that live across the loop>) at the head of endless loops, "
                 "and make functions that return little @scope",
             )
-        request = node.request
+        number, request = len(self.nodes) - 1, node.request
+        rank, images = -1, b""
+        if self.orbits is not None:
+            rank, images = self.orbits.of_node(number)
+        what = (DONE, 0, True)
         if isinstance(request, Finding):
             self.findings.append(request)
-            return self.native.add_node(node.task.index, FAIL, len(self.findings) - 1, False)
-        if isinstance(request, Finished):
-            return self.native.add_node(node.task.index, DONE, 0, True)
-        if request.op is None:
-            return self.native.add_node(node.task.index, CHOOSE, len(request.options), True)
-        number = self.native.add_node(node.task.index, request.op.cell.index, 0, request.op.reads)
-        self.discipline.add(number, node.task, request.op, node.held)
+            what = (FAIL, len(self.findings) - 1, False)
+        elif isinstance(request, Request):
+            what = (CHOOSE, len(request.options), True)
+            if request.op is not None:
+                what = (request.op.cell.index, 0, request.op.reads)
+        self.native.add_node(node.task.index, *what, rank, images)
+        if isinstance(request, Request) and request.op is not None:
+            self.discipline.add(number, node.task, request.op, node.held)
         return number
 
     def _key(self, node: Node) -> int:
         if node.fold < 0:
             return key("end", str(node.task.index), str(node.request))
-        return self._folds.key(node.fold)
+        return self.folds.key(node.fold)
 
     def _shadow(self, runner: FoldingRunner, node: int) -> None:
         """Lead a run that arrived by another history along the table for some steps.
@@ -280,7 +296,7 @@ class Tables:
         while self.nodes[path[-1]].parent >= 0:
             path.append(self.nodes[path[-1]].parent)
         path.reverse()
-        runner = FoldingRunner(self.program, self.nodes[node].task, self._folds, self._max_history)
+        runner = FoldingRunner(self.program, self.nodes[node].task, self.folds, self._max_history)
         runner.feeding = True
         stop = runner.resume()
         for before, after in pairwise(path):
@@ -313,26 +329,6 @@ class Tables:
     def key_of(self, node: int) -> int:
         """The key of a local state, the same in every process."""
         return self._node_keys[node]
-
-    def met(self) -> dict[int, set[int]]:
-        """For each local state the values of its cell at which it was met."""
-        met: dict[int, set[int]] = {}
-        for node, value in self.log:
-            met.setdefault(node, set()).add(value)
-        return met
-
-    def step(self, node: int, value: int) -> tuple[int, int] | None:
-        """The new value and the local state after the operation of ``node``, if that is known."""
-        known = self._steps.get((node, value))
-        if known is None:
-            request = self.nodes[node].request
-            op = request.op if isinstance(request, Request) else None
-            outcome = op and op.outcome(value)
-            if isinstance(outcome, Done):
-                after = self.successors.get((node, typed(outcome.result)))
-                if after is not None:
-                    known = self._steps[node, value] = (outcome.new, after)
-        return known
 
     def digest(self) -> int:
         """A number that two tables have in common only if the log makes the same local states."""

@@ -109,7 +109,9 @@ def gather(tables: Tables) -> Conflicts:
     """All conflicts, as far as the tables know now."""
     values = Values(tables)
     cells = [_Cell(tables, c, values) for c in range(len(tables.program.cells))]
-    met = tables.met()
+    met: dict[int, set[int]] = defaultdict(set)
+    for node, value in tables.log:
+        met[node].add(value)
     overtakes = []
     blocked: list[set[int]] = [set() for _ in cells]
     for sig in tables.discipline.signatures:

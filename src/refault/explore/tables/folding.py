@@ -14,6 +14,7 @@ from ..operation import typed
 from ..program import Program, Task
 from ..runner import Runner, Stop, place_text
 from ..runtime import check_hashable
+from ..symmetry import Permutation, renamed
 from ..where import describe
 from .discipline import Held
 
@@ -26,6 +27,7 @@ class Folds:
         self._parts: list[tuple[str, int, tuple[Hashable, ...]]] = []
         self._keys: dict[int, int] = {}
         self._by_key: dict[int, int] = {}
+        self._images: dict[int, dict[int, int]] = {}
 
     def __call__(self, kind: str, base: int, *details: Hashable) -> int:
         """The int that stands for a history."""
@@ -48,6 +50,19 @@ class Folds:
                 self._keys[at] = self._unique(at, key(kind, str(before), details))
         return self._keys[fold]
 
+    def image(self, fold: int, p: Permutation) -> int:
+        """What a history becomes under a permutation of identical tasks."""
+        known = self._images.setdefault(id(p), {})
+        chain = [fold]
+        while chain[-1] not in known and self._parts[chain[-1]][0] != "start":
+            chain.append(self._parts[chain[-1]][1])
+        for at in reversed(chain):
+            if at not in known:
+                kind, base, details = self._parts[at]
+                before = p.tasks[base] if kind == "start" else known[base]
+                known[at] = self(kind, before, *_image(kind, details, p))
+        return known[fold]
+
     def _unique(self, fold: int, made: int) -> int:
         other = self._by_key.setdefault(made, fold)
         if other != fold:
@@ -56,6 +71,15 @@ class Folds:
                 "give their type a repr that shows all that makes two of them differ",
             )
         return made
+
+
+def _image(kind: str, details: tuple[Any, ...], p: Permutation) -> tuple[Any, ...]:
+    """The details of a history under a permutation; the last of some kinds are the locks held."""
+    if kind not in ("restart", "return"):
+        return tuple(renamed(d, p.names) for d in details)
+    *first, held = details
+    locks = frozenset((p.cells[cell], mode) for cell, mode in held)
+    return (*(renamed(d, p.names) for d in first), locks)
 
 
 class FoldingRunner(Runner):

@@ -18,6 +18,7 @@ from ..runner import Finished, Request
 from ..trace import Finding
 from ..where import code_place
 from .behaviour import Tables
+from .orbits import ImageView
 
 T = TypeVar("T")
 NOTHING = -2
@@ -38,9 +39,13 @@ class StateView:
     def __getitem__(self, cell: Cell[T]) -> T:
         return cell.values[self._ask(cell.index)]
 
+    def node(self, task: int) -> int:
+        """The local state of the task with this index."""
+        return self._ask(~task)
+
     def _request(self, task: str) -> Any:
         index = self._tables.program.task_named(task).index
-        return self._tables.nodes[self._ask(~index)].request
+        return self._tables.nodes[self.node(index)].request
 
     def done(self, task: str) -> bool:
         """Whether the task has returned."""
@@ -56,7 +61,7 @@ class StateView:
         return request.op if isinstance(request, Request) else None
 
 
-Judge = Callable[[StateView], Finding | None]
+Judge = Callable[[StateView | ImageView], Finding | None]
 
 
 class Trees:
@@ -66,33 +71,39 @@ class Trees:
         self._tables = tables
         self._native = tables.native
         self._judges: dict[int, Judge] = {}
+        self._names: dict[int, str] = {}
         self._edges: dict[tuple[int, int], int] = {}
         self._slots: list[int] = []
         self._roots: dict[int, int] = {}
         self.findings: dict[Finding, int] = {}
         tables.fill_probe = self.fill
         program = tables.program
-        self._native.set_terminal(self._add_root(program.judge))
+        self._native.set_terminal(self._add_root("at_end()", program.judge))
         self._native.set_invariants(
-            [self._add_root(self._invariant(i.name, i.predicate)) for i in program.invariants]
+            [
+                self._add_root(f"invariant {i.name!r}", self._invariant(i.name, i.predicate))
+                for i in program.invariants
+            ]
         )
 
-    def _add_root(self, judge: Judge) -> int:
+    def _add_root(self, name: str, judge: Judge) -> int:
         """A tree starts with a probe of the first task, which a judge need not have asked for."""
         root = self._probe(~0 if self._tables.program.tasks else 0)
         self._judges[root] = judge
+        self._names[root] = name
         self._roots[root] = root
         return root
 
     def _invariant(self, name: str, predicate: Callable[[Any], Any]) -> Judge:
-        def judge(view: StateView) -> Finding | None:
+        def judge(view: StateView | ImageView) -> Finding | None:
             answer = predicate(view)
             if any(slot < 0 for slot in view.asked):
                 raise ModelError(
                     f"{code_place(predicate)}: invariant {name!r} looks at a task",
                     "let an invariant read cells only; judge tasks in at_end()",
                 )
-            for slot in view.asked:
+            orbits = self._tables.orbits
+            for slot in {c for s in view.asked for c in (orbits.cells(s) if orbits else (s,))}:
                 self._native.watch(slot)
                 self._tables.discipline.observe(slot)
             if answer is None or answer is True:
@@ -110,6 +121,11 @@ class Trees:
         root = self._roots[probe]
         view = StateView(self._tables, core)
         found = self._judges[root](view)
+        orbits = self._tables.orbits
+        if orbits is not None:
+            for p in orbits.group.generators:
+                image = ImageView(self._tables, orbits, view, p)
+                orbits.check_finding(self._names[root], found, self._judges[root](image))
         first = self._slots[root]
         path = [first, *(s for s in view.asked if s != first)]
         self._grow(core, root, path, found)

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..operation import Done, typed
+from ..runner import Request
 from .behaviour import Tables
 
 STATES, VALUES = 5_000, 256
@@ -46,7 +48,7 @@ class Values:
         for value, at in todo:
             for i, mask in enumerate(at):
                 for node in _chosen(nodes, mask):
-                    step = self._tables.step(node, value)
+                    step = _step(self._tables, node, value)
                     if step is None:
                         continue
                     state = (step[0], (*at[:i], heads[step[1]], *at[i + 1 :]))
@@ -79,3 +81,17 @@ def _chosen(nodes: list[int], mask: int) -> Iterator[int]:
         lowest = mask & -mask
         mask ^= lowest
         yield nodes[lowest.bit_length() - 1]
+
+
+def _step(tables: Tables, node: int, value: int) -> tuple[int, int] | None:
+    """The new value and the local state after the operation of ``node``, if that is known."""
+    known = tables.steps.get((node, value))
+    if known is None:
+        request = tables.nodes[node].request
+        op = request.op if isinstance(request, Request) else None
+        outcome = op and op.outcome(value)
+        if isinstance(outcome, Done):
+            after = tables.successors.get((node, typed(outcome.result)))
+            if after is not None:
+                known = tables.steps[node, value] = (outcome.new, after)
+    return known
