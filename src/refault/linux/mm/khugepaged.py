@@ -10,6 +10,7 @@ from __future__ import annotations
 from refault.explore import Violation, note
 from refault.linux.asm.tlb import flush_tlb_mm
 from refault.linux.include.linux.mm_types import HugePmd, MmStruct, Pmd, VmArea
+from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.include.linux.pgtable import ptep_get
 from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
 from refault.linux.mm.mmap_lock import (
@@ -18,6 +19,10 @@ from refault.linux.mm.mmap_lock import (
     mmap_write_lock,
     mmap_write_unlock,
     vma_start_write,
+)
+from refault.linux.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
 )
 from refault.linux.modelled import kernel_function
 
@@ -38,8 +43,11 @@ def collapse_huge_page(vma: VmArea) -> bool:
     mm = vma.vm_mm
     mmap_write_lock(mm)
     vma_start_write(vma)
+    range = MmuNotifierRange(mm, vma.vm_start, vma.vm_end, MmuNotifyEvent.CLEAR)
+    mmu_notifier_invalidate_range_start(range)
     pmdp_collapse_flush(vma)
     note("PMD is clear")
+    mmu_notifier_invalidate_range_end(range)
     put_back(mm)
     mmap_write_unlock(mm)
     return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from refault.explore import atomic, note
 from refault.linux.asm.tlb import mm_tlb_flush_pending
 from refault.linux.include.linux.mm_types import VmArea
+from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.include.linux.page import (
     PageAnonExclusive,
     folio_add_anon_rmap_pte,
@@ -27,9 +28,14 @@ from refault.linux.include.linux.pgtable import (
     ptep_get,
     set_pte_at,
 )
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.mm.filemap import folio_trylock, folio_unlock
 from refault.linux.mm.migrate import isolate_folio
 from refault.linux.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
+from refault.linux.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.rmap import page_vma_mapped_walk
 from refault.linux.modelled import kernel_function
@@ -65,6 +71,18 @@ def try_to_merge_one_page(vma: VmArea, address: int, pfn: int, kpage: int) -> bo
 @kernel_function("mm/ksm.c")
 def write_protect_page(vma: VmArea, address: int, pfn: int) -> Pte | None:
     """Make the page read-only and clean, by way of none; returns the PTE, or None."""
+    range = _range(vma, address)
+    mmu_notifier_invalidate_range_start(range)
+    entry = _write_protect(vma, address, pfn)
+    mmu_notifier_invalidate_range_end(range)
+    return entry
+
+
+def _range(vma: VmArea, address: int) -> MmuNotifierRange:
+    return MmuNotifierRange(vma.vm_mm, address, address + PAGE_SIZE, MmuNotifyEvent.CLEAR)
+
+
+def _write_protect(vma: VmArea, address: int, pfn: int) -> Pte | None:
     mm, ptep = vma.vm_mm, vma.vm_mm.pte(address)
     if not page_vma_mapped_walk(mm, address, pfn):
         return None
@@ -89,6 +107,14 @@ def write_protect_page(vma: VmArea, address: int, pfn: int) -> Pte | None:
 @kernel_function("mm/ksm.c")
 def replace_page(vma: VmArea, address: int, pfn: int, kpage: int, orig: Pte) -> bool:
     """Map ``kpage`` instead, if the PTE is still as ``write_protect_page()`` left it."""
+    range = _range(vma, address)
+    mmu_notifier_invalidate_range_start(range)
+    replaced = _replace(vma, address, pfn, kpage, orig)
+    mmu_notifier_invalidate_range_end(range)
+    return replaced
+
+
+def _replace(vma: VmArea, address: int, pfn: int, kpage: int, orig: Pte) -> bool:
     mm, ptep = vma.vm_mm, vma.vm_mm.pte(address)
     if not pte_offset_map_lock(mm):
         return False

@@ -13,6 +13,7 @@ from refault.explore import note, restart
 from refault.linux.asm.tlb import flush_tlb_batched_pending
 from refault.linux.fs.userfaultfd.events import userfaultfd_remove
 from refault.linux.include.linux.mm_types import MmStruct, VmArea
+from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.include.linux.page import change_folio, folio_of
 from refault.linux.include.linux.pgtable import (
     NONE,
@@ -34,6 +35,10 @@ from refault.linux.mm.mmap_lock import (
     vma_end_read,
 )
 from refault.linux.mm.mmu_gather import tlb_finish_mmu, tlb_gather_mmu
+from refault.linux.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.swapfile import swap_free
 from refault.linux.modelled import kernel_function
@@ -106,8 +111,11 @@ def madvise_free_single_vma(mm: MmStruct, address: int) -> int:
     vma, mode = madvise_lock(mm, address)
     wrong = vma is None or vma.vm_file is not None
     if not wrong:
+        range = MmuNotifierRange(mm, address, address + PAGE_SIZE, MmuNotifyEvent.CLEAR)
         tlb_gather_mmu(mm)
+        mmu_notifier_invalidate_range_start(range)
         cleared = madvise_free_pte_range(mm, address)
+        mmu_notifier_invalidate_range_end(range)
         tlb_finish_mmu(mm, address, address + PAGE_SIZE, cleared=cleared)
     madvise_unlock(mm, vma, mode)
     return -EINVAL if wrong else 0

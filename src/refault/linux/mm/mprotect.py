@@ -15,6 +15,7 @@ from refault.explore import note
 from refault.linux.asm.tlb import flush_tlb_batched_pending
 from refault.linux.fs.userfaultfd.fault import userfaultfd_wp_use_markers
 from refault.linux.include.linux.mm_types import HugePmd, Vm, VmArea
+from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.include.linux.page import PageAnonExclusive, frame, live
 from refault.linux.include.linux.pgtable import (
     NONE,
@@ -32,6 +33,10 @@ from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.mm.huge_pmd import change_huge_pmd
 from refault.linux.mm.mmap_lock import mmap_write_lock, mmap_write_unlock, vma_start_write
 from refault.linux.mm.mmu_gather import tlb_finish_mmu, tlb_gather_mmu
+from refault.linux.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.modelled import kernel_function
 
@@ -129,11 +134,14 @@ def _change_entry(vma: VmArea, address: int, old: Pte, cp_flags: MmCp) -> None:
 def change_protection(vma: VmArea, address: int, vm_flags: Vm, cp_flags: MmCp) -> None:
     """Change the protection of a page; TLB entries are flushed after the PTE lock is dropped."""
     mm = vma.vm_mm
+    range = MmuNotifierRange(mm, address, address + PAGE_SIZE, MmuNotifyEvent.PROTECTION_VMA)
     tlb_gather_mmu(mm)
+    mmu_notifier_invalidate_range_start(range)
     if isinstance(mm.pmd.read(), HugePmd):
         flush = change_huge_pmd(vma, vm_flags, numa=bool(cp_flags & MmCp.PROT_NUMA))
     else:
         flush = change_pte_range(vma, address, vm_flags, cp_flags)
+    mmu_notifier_invalidate_range_end(range)
     tlb_finish_mmu(mm, address, address + PAGE_SIZE, cleared=flush)
 
 

@@ -16,10 +16,15 @@ from refault.linux.fs.userfaultfd.events import (
     userfaultfd_unmap_complete,
 )
 from refault.linux.include.linux.mm_types import MmStruct, VmArea, VmSpan
+from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.include.linux.pgtable import ptep_get, ptep_get_and_clear, set_pte_at
 from refault.linux.include.uapi.errno import EFAULT
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.mm.mmap_lock import mmap_write_lock, mmap_write_unlock, vma_start_write
+from refault.linux.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.vma import detach_range, vm_area_dup, vma_link, vms_complete_munmap_vmas
 from refault.linux.modelled import kernel_function
@@ -52,7 +57,10 @@ def copy_vma_and_data(vma: VmArea, old: int, new: int, length: int) -> VmArea:
     assert span is not None
     pgoff = span.pgoff + (old - span.start) // PAGE_SIZE
     vma_link(moved, VmSpan(new, new + length, pgoff))
+    range = MmuNotifierRange(vma.vm_mm, old, old + length, MmuNotifyEvent.UNMAP)
+    mmu_notifier_invalidate_range_start(range)
     move_ptes(vma.vm_mm, old, new, length)
+    mmu_notifier_invalidate_range_end(range)
     return moved
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from refault.explore import Violation
 from refault.linux.include.linux.mm_types import HugePmd, MmStruct, Pmd
 from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
 from refault.linux.modelled import kernel_function
@@ -11,8 +12,11 @@ from refault.linux.modelled import kernel_function
 def pte_offset_map_lock(mm: MmStruct) -> bool:
     """Take the page-table lock; False if there is no page table here (any more)."""
     spin_lock(mm.ptl)
-    if mm.pmd.read() is Pmd.TABLE:
+    pmd = mm.pmd.read()
+    if pmd is Pmd.TABLE:
         return True
+    if pmd is Pmd.FREED:
+        raise Violation("use after free", f"the page tables of {mm} are used after they were freed")
     spin_unlock(mm.ptl)
     return False
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from refault.explore import note
 from refault.linux.asm.tlb import set_tlb_ubc_flush_pending
 from refault.linux.include.linux.mm_types import MmStruct
+from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.include.linux.page import (
     PageAnonExclusive,
     change_folio,
@@ -29,6 +30,10 @@ from refault.linux.include.linux.pgtable import (
     set_pte_at,
 )
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
+from refault.linux.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.swapfile import swap_duplicate
 from refault.linux.modelled import kernel_function
@@ -119,6 +124,14 @@ def lazyfree_may_go(pfn: int) -> bool:
 @kernel_function("mm/rmap.c")
 def try_to_migrate_one(mm: MmStruct, address: int, pfn: int) -> bool:
     """Put a migration entry in the place of the mapping; the caller holds the folio lock."""
+    range = MmuNotifierRange(mm, address, address + PAGE_SIZE, MmuNotifyEvent.CLEAR)
+    mmu_notifier_invalidate_range_start(range)
+    migrated = _migrate_one(mm, address, pfn)
+    mmu_notifier_invalidate_range_end(range)
+    return migrated
+
+
+def _migrate_one(mm: MmStruct, address: int, pfn: int) -> bool:
     if not page_vma_mapped_walk(mm, address, pfn):
         return False
     exclusive = PageAnonExclusive(pfn)
@@ -136,6 +149,14 @@ def try_to_unmap_one(mm: MmStruct, address: int, pfn: int, slot: int) -> bool:
     The flush is left for later where there are TLBs, and the mm told so; the caller does it before
     the page is written out.
     """
+    range = MmuNotifierRange(mm, address, address + PAGE_SIZE, MmuNotifyEvent.CLEAR)
+    mmu_notifier_invalidate_range_start(range)
+    unmapped = _unmap_one(mm, address, pfn, slot)
+    mmu_notifier_invalidate_range_end(range)
+    return unmapped
+
+
+def _unmap_one(mm: MmStruct, address: int, pfn: int, slot: int) -> bool:
     if not page_vma_mapped_walk(mm, address, pfn):
         return False
     exclusive = PageAnonExclusive(pfn)

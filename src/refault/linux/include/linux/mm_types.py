@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
     from refault.linux.include.linux.fs import File
     from refault.linux.include.linux.mm import VmOperations
+    from refault.linux.include.linux.mmu_notifier import NotifierSubscriptions
     from refault.linux.lib.maple_tree import MapleTree
 
 __all__ = [
@@ -48,6 +49,7 @@ class Pmd(Enum):
 
     NONE = "none"
     TABLE = "page table"
+    FREED = "freed"
 
 
 class HugePmd(NamedTuple):
@@ -186,7 +188,8 @@ class MmStruct:
     begun to take memory away. ``write_protect_seq`` is what fork and ``pin_user_pages_fast()`` have
     between them. The ``family`` are all processes that may share anonymous pages: a process, its
     children and theirs. ``stack_tree`` are the nodes that the tree of VMAs is made of, in a
-    process with a stack that grows.
+    process with a stack that grows. ``notifiers`` are those of who has mapped the memory in another
+    page table; most processes have none.
     """
 
     def __init__(self, program: Program, name: str, pmd: Pmd | HugePmd = Pmd.TABLE) -> None:
@@ -199,6 +202,7 @@ class MmStruct:
         self.unstable: Cell[bool] = program.cell(f"{prefix}MMF_UNSTABLE", False)
         self.write_protect_seq = SeqCount(program, f"{prefix}write_protect_seq")
         self.stack_tree: MapleTree | None = None
+        self.notifiers: NotifierSubscriptions | None = None
         self.vmas: list[VmArea] = []
         self.ptes: dict[int, Cell[Pte]] = {}
         self.family: list[MmStruct] = [self]

@@ -64,6 +64,16 @@ def preempt_enable(why: str) -> None:
         held.remove(why)
 
 
+def non_block_start() -> None:
+    """Note that the running task has called somebody who must not sleep, though it might."""
+    preempt_disable("non_block_start()")
+
+
+def non_block_end() -> None:
+    """Note that it is back."""
+    preempt_enable("non_block_start()")
+
+
 def might_sleep(call: str) -> None:
     """Find a task that sleeps, or calls what might, where it must not."""
     held = _mine().atomic

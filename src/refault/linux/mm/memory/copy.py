@@ -11,6 +11,7 @@ from __future__ import annotations
 from refault.explore import atomic, note
 from refault.linux.include.linux.mm_flags import Vm, is_cow_mapping
 from refault.linux.include.linux.mm_types import MmStruct, VmArea
+from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.include.linux.page import (
     Folio,
     PageAnonExclusive,
@@ -33,6 +34,10 @@ from refault.linux.include.linux.pgtable import (
 )
 from refault.linux.include.linux.seqlock import write_seqcount_begin, write_seqcount_end
 from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
+from refault.linux.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from refault.linux.mm.pgtable_generic import pte_alloc, pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.swap import folio_add_lru
 from refault.linux.mm.swapfile import swap_duplicate
@@ -45,13 +50,18 @@ def copy_page_range(dst: VmArea, src: VmArea) -> None:
     cow = is_cow_mapping(src.vm_flags.read())
     if src.vm_file is not None and not src.anon_vma.read():
         return
+    range = MmuNotifierRange(
+        src.vm_mm, src.vm_start, src.vm_end, MmuNotifyEvent.PROTECTION_PAGE
+    )
     if cow:
+        mmu_notifier_invalidate_range_start(range)
         fork_write_protect_begin(src.vm_mm)
     pte_alloc(dst.vm_mm)
     for address in src.addresses():
         copy_pte_range(dst, src, address, cow=cow)
     if cow:
         fork_write_protect_end(src.vm_mm)
+        mmu_notifier_invalidate_range_end(range)
 
 
 @kernel_function("mm/memory.c", quiet=True)

@@ -14,6 +14,7 @@ from refault.linux.asm.tlb import flush_tlb_page, mm_tlb_flush_pending
 from refault.linux.fs.userfaultfd.fault import handle_userfault, userfaultfd_wp_async
 from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault
 from refault.linux.include.linux.mm_types import VmFaultInfo
+from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.include.linux.page import (
     PageAnonExclusive,
     folio_add_new_anon_rmap,
@@ -33,9 +34,14 @@ from refault.linux.include.linux.pgtable import (
     ptep_set_access_flags,
     set_pte_at,
 )
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.mm.filemap import folio_trylock, folio_unlock
 from refault.linux.mm.memory.anon import NO_MEMORY, vma_alloc_folio, vmf_anon_prepare
 from refault.linux.mm.memory.mkwrite import wp_page_shared
+from refault.linux.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.swap import folio_add_lru, lru_add_drain
 from refault.linux.mm.swapfile import folio_free_swap
@@ -132,7 +138,11 @@ def wp_page_copy(vmf: VmFaultInfo) -> VmFault:
         return fault or VmFault.OOM
     if old != ZERO_PFN:
         frame(new).data.write(frame(old).data.read())
+    end = vmf.address + PAGE_SIZE
+    range = MmuNotifierRange(vmf.mm, vmf.address, end, MmuNotifyEvent.CLEAR)
+    mmu_notifier_invalidate_range_start(range)
     copied = _replace(vmf, old, new)
+    mmu_notifier_invalidate_range_end(range)
     _put(old, 1 + copied)
     if not copied:
         folio_put(new)

@@ -13,6 +13,7 @@ from refault.explore import note
 from refault.linux.asm.tlb import flush_tlb_batched_pending, flush_tlb_mm_range
 from refault.linux.include.linux.mm_flags import Vm
 from refault.linux.include.linux.mm_types import HugePmd, MmStruct, Pmd, VmArea
+from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.include.linux.page import change_folio, folio_remove_rmap_pte
 from refault.linux.include.linux.pgtable import (
     ZERO_PFN,
@@ -27,6 +28,10 @@ from refault.linux.include.linux.pgtable import (
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.mm.hugetlb_lock import hugetlb_zap_begin, hugetlb_zap_end
 from refault.linux.mm.mmu_gather import tlb_finish_mmu, tlb_gather_mmu
+from refault.linux.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from refault.linux.mm.pgtable_generic import (
     pmd_trans_huge_lock,
     pte_offset_map_lock,
@@ -60,11 +65,20 @@ def zap_page_range_single(
 ) -> None:
     """Take away what is mapped between two addresses, by default one page; flush; give it back."""
     mm, end = vma.vm_mm, end or start + PAGE_SIZE
+    event = MmuNotifyEvent.UNMAP if details == UNMAP else MmuNotifyEvent.CLEAR
+    range = MmuNotifierRange(mm, start, end, event)
     hugetlb_zap_begin(vma)
-    tlb_gather_mmu(mm)
-    zapped = unmap_page_range(vma, start, end, details)
-    tlb_finish_mmu(mm, start, end, cleared=zapped.cleared, pages=zapped.pages)
+    mmu_notifier_invalidate_range_start(range)
+    zap_and_flush(vma, start, end, details)
+    mmu_notifier_invalidate_range_end(range)
     hugetlb_zap_end(vma)
+
+
+def zap_and_flush(vma: VmArea, start: int, end: int, details: ZapDetails) -> None:
+    """The same for who has told the notifiers himself, or has none left to tell."""
+    tlb_gather_mmu(vma.vm_mm)
+    zapped = unmap_page_range(vma, start, end, details)
+    tlb_finish_mmu(vma.vm_mm, start, end, cleared=zapped.cleared, pages=zapped.pages)
 
 
 @kernel_function("mm/memory.c", quiet=True)

@@ -20,6 +20,7 @@ from refault.explore import note, restart
 from refault.linux.asm.tlb import flush_tlb_mm_range
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.include.linux.mm_types import MmStruct, Vm, VmArea
+from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.include.linux.page import PageAnonExclusive, folio_get, folio_of, folio_put
 from refault.linux.include.linux.pgtable import (
     ZERO_PFN,
@@ -37,6 +38,10 @@ from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, MoveMode
 from refault.linux.kernel.locking.rwsem import down_read, up_read
 from refault.linux.mm.filemap import folio_lock, folio_trylock, folio_unlock
 from refault.linux.mm.filemap import migration_entry_wait_on_locked as wait_on_locked
+from refault.linux.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.userfaultfd.lock import uffd_move_lock, uffd_move_unlock, vma_bounds
 from refault.linux.modelled import kernel_function
@@ -116,6 +121,14 @@ def validate_move_areas(ctx: UserfaultfdCtx, dst_vma: VmArea, src_vma: VmArea, a
 @kernel_function("mm/userfaultfd.c")
 def move_pages_ptes(mm: MmStruct, ask: Move) -> int:
     """Move the first page, and those behind it that can be moved at once; bytes, or -errno."""
+    range = MmuNotifierRange(mm, ask.src, ask.src + PAGE_SIZE, MmuNotifyEvent.CLEAR)
+    mmu_notifier_invalidate_range_start(range)
+    ret = _move_ptes(mm, ask)
+    mmu_notifier_invalidate_range_end(range)
+    return ret
+
+
+def _move_ptes(mm: MmStruct, ask: Move) -> int:
     folio, locked_for = 0, Pte()
     while True:
         restart(folio, locked_for)

@@ -1,0 +1,218 @@
+"""Interval notifiers (``mm/mmu_notifier.c``).
+
+Who has looked a page up in the CPU's page table asks, under the lock that his callback takes, whether
+the sequence still is what it was before he looked. If it is, no callback has come since, and the
+next one has to wait for the lock. The tree is only changed while nothing is invalidated, so that
+the tree can be walked without its lock, and who takes an interval out waits for that.
+"""
+
+from __future__ import annotations
+
+from refault.explore import Violation, restart
+from refault.linux.include.linux.mm_types import MmStruct
+from refault.linux.include.linux.mmu_notifier import (
+    MmuIntervalNotifier,
+    MmuNotifierRange,
+    MmuNotifyEvent,
+    NotifierSubscriptions,
+    subscriptions_of,
+)
+from refault.linux.include.linux.sched import TASK_NORMAL, TASK_UNINTERRUPTIBLE
+from refault.linux.include.uapi.errno import EAGAIN
+from refault.linux.kernel.locking.lockdep import might_sleep
+from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
+from refault.linux.kernel.sched.core import schedule
+from refault.linux.kernel.sched.wait import ANY, Until, __wake_up
+from refault.linux.kernel.sched.wait_event import DEFINE_WAIT, finish_wait, prepare_to_wait
+from refault.linux.modelled import kernel_function
+
+
+def _up(active: int) -> tuple[int, None]:
+    return active + 1, None
+
+
+def _down(active: int) -> tuple[int, int]:
+    if not active:
+        raise Violation("BUG", "an invalidation ends that never began")
+    return active - 1, active - 1
+
+
+def _more(seq: int) -> tuple[int, None]:
+    return seq + 1, None
+
+
+def _begin(seq: int) -> tuple[int, int]:
+    return seq | 1, seq | 1
+
+
+@kernel_function("mm/mmu_notifier.c", quiet=True)
+def mn_itree_inv_start_range(
+    subscriptions: NotifierSubscriptions, range: MmuNotifierRange
+) -> tuple[int, bool]:
+    """Count an invalidation; returns the sequence, and whether it hits an interval."""
+    spin_lock(subscriptions.lock)
+    subscriptions.active.update(_up)
+    hit = any(i.in_tree.read() for i in subscriptions.intervals if i.overlaps(range))
+    if hit:
+        seq = subscriptions.invalidate_seq.update(_begin)
+    else:
+        seq = subscriptions.invalidate_seq.read()
+    spin_unlock(subscriptions.lock)
+    return seq, hit
+
+
+@kernel_function("mm/mmu_notifier.c", quiet=True)
+def mn_itree_invalidate(subscriptions: NotifierSubscriptions, range: MmuNotifierRange) -> int:
+    """Tell the intervals that the range meets; -EAGAIN, and it is over, where one had to wait."""
+    seq, hit = mn_itree_inv_start_range(subscriptions, range)
+    if not hit:
+        return 0
+    for interval in subscriptions.intervals:
+        if not (interval.overlaps(range) and interval.in_tree.read()):
+            continue
+        interval.memory.read()
+        if not interval.invalidate(range, seq):
+            if range.blockable:
+                raise Violation("BUG", f"{interval} refuses an invalidation that may sleep")
+            mn_itree_inv_end(subscriptions)
+            return -EAGAIN
+    return 0
+
+
+@kernel_function("mm/mmu_notifier.c", quiet=True)
+def mn_itree_inv_end(subscriptions: NotifierSubscriptions) -> None:
+    """End an invalidation; with the last one the sequence goes on and the tree may change."""
+    spin_lock(subscriptions.lock)
+    last = not subscriptions.active.update(_down) and mn_itree_is_invalidating(subscriptions)
+    if last:
+        subscriptions.invalidate_seq.update(_more)
+        for interval in subscriptions.intervals:
+            if interval.deferred.read():
+                _do_deferred(interval)
+    spin_unlock(subscriptions.lock)
+    if last:
+        __wake_up(subscriptions.wq, TASK_NORMAL, 0, ANY)
+
+
+def _do_deferred(interval: MmuIntervalNotifier) -> None:
+    interval.memory.read()
+    interval.deferred.write(False)
+    interval.in_tree.write(not interval.in_tree.read())
+
+
+@kernel_function("mm/mmu_notifier.c", quiet=True)
+def mn_itree_is_invalidating(subscriptions: NotifierSubscriptions) -> bool:
+    """Tell whether an interval is being invalidated."""
+    return bool(subscriptions.invalidate_seq.read() & 1)
+
+
+@kernel_function("mm/mmu_notifier.c", quiet=True)
+def mn_itree_release(subscriptions: NotifierSubscriptions, mm: MmStruct) -> None:
+    """Invalidate all there is, for good."""
+    range = MmuNotifierRange(mm, 0, 1 << 63, MmuNotifyEvent.RELEASE)
+    if mn_itree_inv_start_range(subscriptions, range)[1]:
+        for interval in subscriptions.intervals:
+            if interval.in_tree.read():
+                interval.memory.read()
+                interval.invalidate(range, subscriptions.invalidate_seq.read())
+    mn_itree_inv_end(subscriptions)
+
+
+@kernel_function("mm/mmu_notifier.c", label=lambda i: f"mmu_interval_read_begin({i})")
+def mmu_interval_read_begin(interval: MmuIntervalNotifier) -> int:
+    """Wait until the interval is not being invalidated; returns its sequence, to compare later."""
+    subscriptions = subscriptions_of(interval.mm)
+    spin_lock(subscriptions.lock)
+    seq = interval.invalidate_seq.read()
+    invalidating = seq == subscriptions.invalidate_seq.read()
+    spin_unlock(subscriptions.lock)
+    if invalidating:
+        _wait(subscriptions, seq)
+    return seq
+
+
+def _differs(seq: int, old: int) -> bool:
+    return seq != old
+
+
+def _wait(subscriptions: NotifierSubscriptions, seq: int) -> None:
+    """``wait_event()`` for the end of the invalidation that has this sequence."""
+    might_sleep(f"wait_event({subscriptions.wq})")
+    if mmu_interval_seq_released(subscriptions, seq):
+        return
+    entry = DEFINE_WAIT(until=Until(subscriptions.invalidate_seq, _differs, (seq,)))
+    while True:
+        restart()
+        prepare_to_wait(subscriptions.wq, entry, TASK_UNINTERRUPTIBLE)
+        if mmu_interval_seq_released(subscriptions, seq):
+            break
+        schedule()
+    finish_wait(subscriptions.wq, entry)
+
+
+@kernel_function("mm/mmu_notifier.c", quiet=True)
+def mmu_interval_seq_released(subscriptions: NotifierSubscriptions, seq: int) -> bool:
+    """Tell whether an invalidation has ended, and all that had been put off until then is done."""
+    spin_lock(subscriptions.lock)
+    released = subscriptions.invalidate_seq.read() != seq
+    spin_unlock(subscriptions.lock)
+    return released
+
+
+@kernel_function("include/linux/mmu_notifier.h", quiet=True)
+def mmu_interval_set_seq(interval: MmuIntervalNotifier, seq: int) -> None:
+    """What a callback does with the sequence it is given, under the lock of its owner."""
+    interval.invalidate_seq.write(seq)
+
+
+@kernel_function("include/linux/mmu_notifier.h", quiet=True)
+def mmu_interval_read_retry(interval: MmuIntervalNotifier, seq: int) -> bool:
+    """Tell, under that lock, whether the range was invalidated since ``read_begin()``."""
+    return interval.invalidate_seq.read() != seq
+
+
+@kernel_function("include/linux/mmu_notifier.h", quiet=True)
+def mmu_interval_check_retry(interval: MmuIntervalNotifier, seq: int) -> bool:
+    """The same without the lock, for who would rather not go on in vain."""
+    return interval.invalidate_seq.read() != seq
+
+
+@kernel_function("mm/mmu_notifier.c", label=lambda i: f"mmu_interval_notifier_insert({i})")
+def mmu_interval_notifier_insert(interval: MmuIntervalNotifier) -> None:
+    """Begin to be told; what was looked up before does not count."""
+    subscriptions = subscriptions_of(interval.mm)
+    spin_lock(subscriptions.lock)
+    if not subscriptions.active.read():
+        interval.invalidate_seq.write(subscriptions.invalidate_seq.read() - 1)
+        interval.in_tree.write(True)
+    else:
+        if mn_itree_is_invalidating(subscriptions):
+            interval.deferred.write(True)
+        else:
+            subscriptions.invalidate_seq.update(_begin)
+            interval.in_tree.write(True)
+        interval.invalidate_seq.write(subscriptions.invalidate_seq.read())
+    spin_unlock(subscriptions.lock)
+
+
+@kernel_function("mm/mmu_notifier.c", label=lambda i: f"mmu_interval_notifier_remove({i})")
+def mmu_interval_notifier_remove(interval: MmuIntervalNotifier) -> None:
+    """Be told no more; when this returns the interval may be freed.
+
+    It may sleep until an invalidation ends, so it is not for callbacks, nor for who holds a lock
+    that one of them takes.
+    """
+    subscriptions = subscriptions_of(interval.mm)
+    might_sleep(f"mmu_interval_notifier_remove({interval})")
+    seq = 0
+    spin_lock(subscriptions.lock)
+    if not mn_itree_is_invalidating(subscriptions):
+        interval.in_tree.write(False)
+    elif not interval.in_tree.read():
+        interval.deferred.write(False)
+    else:
+        interval.deferred.write(True)
+        seq = subscriptions.invalidate_seq.read()
+    spin_unlock(subscriptions.lock)
+    if seq:
+        _wait(subscriptions, seq)
