@@ -34,6 +34,7 @@ from refault.linux.tools.testing.selftests.mm.uffd_common import uffd_read_threa
 from refault.linux.uffd import UserFaultFd
 from refault.linux.user import Page
 from refault.linux.virt.kvm.kvm_host import Kvm
+from refault.linux.virt.kvm.mmu_notifier import kvm_init_mmu_notifier
 
 if TYPE_CHECKING:
     from refault.explore import Program
@@ -216,7 +217,9 @@ class Kernel(Memory):
 
     def kvm(self, process: AddressSpace | Page, name: str = "kvm") -> Kvm:
         """Make a virtual machine whose memory is that of a process, as far as it is mapped."""
-        return Kvm(self.program, process.mm, name)
+        vm = Kvm(self.program, process.mm, name)
+        kvm_init_mmu_notifier(vm)
+        return vm
 
     def userfaultfd(
         self,

@@ -1,10 +1,12 @@
-"""KVM and GUP before signals that are not fatal could end the wait for a page (6.2)."""
+"""KVM: how it waits for a page, and how it knows that a page it has found is stale."""
 
 from __future__ import annotations
 
+from refault.linux.arch.x86.kvm.mmu.mmu import kvm_mmu_seq_look
 from refault.linux.include.linux.foll import Foll
 from refault.linux.include.linux.sched.signal import fatal_signal_pending
 from refault.linux.modelled import current
+from refault.linux.virt.kvm.kvm_host import Kvm
 from refault.patches.patch import Patch
 
 SERIES = "Peter Xu, 2022: kvm/mm: Allow GUP to respond to non fatal signals"
@@ -41,4 +43,36 @@ kvm_sigpending_pfn = Patch(
     since="6.2",
     source=SERIES,
     replaces={"kvm_waiting_foll": _no_foll, "is_sigpending": _never},
+)
+
+
+def _never_stale(kvm: Kvm) -> bool:
+    return False
+
+
+kvm_retries_stale_faults = Patch(
+    name="kvm_retries_stale_faults",
+    title="KVM: Synchronize guest physical memory map to host virtual memory map",
+    kind="fix",
+    commit="e930bffe95e1",
+    since="2.6.27",
+    source="Andrea Arcangeli, 2008; the look at the sequence and at the count, of all that it brought",
+    replaces={"is_page_fault_stale": _never_stale},
+)
+
+
+def _later(kvm: Kvm) -> None:
+    return None
+
+
+def _look_now(kvm: Kvm) -> None:
+    kvm_mmu_seq_look(kvm)
+
+
+kvm_seq_after_lookup = Patch(
+    name="kvm_seq_after_lookup",
+    title="KVM: remember the sequence after the frame was looked up",
+    kind="proposal",
+    source="what the order of the two is there for: a change of our own, for the worse",
+    replaces={"kvm_mmu_seq_begin": _later, "kvm_mmu_seq_checked": _look_now},
 )

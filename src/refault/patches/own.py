@@ -9,6 +9,7 @@ from refault.patches import (
     folio_lock,
     generic_page_fault,
     kvm,
+    notifiers,
     reuse,
     selftest,
     signals,
@@ -28,6 +29,7 @@ from refault.plugins import hookimpl
 
 MODULES = (
     kvm,
+    notifiers,
     reuse,
     cow,
     faults,

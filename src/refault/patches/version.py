@@ -44,10 +44,15 @@ class Version(NamedTuple):
         """Whether this version has a patch, by its release or as a backport."""
         if not patch.since:
             return False
-        if parse(patch.since)[:2] <= self[:2]:
+        if _release(patch.since) <= self[:2]:
             return True
         backport = patch.stable.get(self.release)
         return backport is not None and parse(backport).stable <= self.stable
+
+
+def _release(since: str) -> tuple[int, ...]:
+    """The release that brought a patch, as a number: also one older than all that are known."""
+    return tuple(int(number) for number in since.split("."))
 
 
 @functools.cache

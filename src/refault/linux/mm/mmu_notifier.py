@@ -143,7 +143,7 @@ def mmu_notifier_unregister(subscription: MmuNotifier) -> None:
         if subscription.ops.release is not None:
             subscription.ops.release()
         srcu_read_unlock(subscriptions.srcu)
-        _unhash(subscriptions, [subscription])
+        unhash(subscriptions, [subscription])
     synchronize_srcu(subscriptions.srcu)
 
 
@@ -151,12 +151,13 @@ def mmu_notifier_unregister(subscription: MmuNotifier) -> None:
 def mmu_notifier_put(subscription: MmuNotifier) -> None:
     """Drop the last reference: it leaves the list now, and is freed when nobody can see it."""
     subscriptions = subscriptions_of(subscription.mm)
-    _unhash(subscriptions, [subscription])
+    unhash(subscriptions, [subscription])
     if subscription.ops.free_notifier is not None:
         call_srcu(subscriptions.srcu, subscription.ops.free_notifier)
 
 
-def _unhash(subscriptions: NotifierSubscriptions, which: list[MmuNotifier]) -> None:
+def unhash(subscriptions: NotifierSubscriptions, which: list[MmuNotifier]) -> None:
+    """Take notifiers off the list."""
     spin_lock(subscriptions.lock)
     for subscription in which:
         subscription.hashed.write(False)
@@ -186,7 +187,7 @@ def mn_hlist_release(subscriptions: NotifierSubscriptions) -> None:
     for subscription in subscriptions.notifiers:
         if subscription.ops.release is not None and hashed(subscription):
             subscription.ops.release()
-    _unhash(subscriptions, subscriptions.notifiers)
+    unhash(subscriptions, subscriptions.notifiers)
     srcu_read_unlock(subscriptions.srcu)
     synchronize_srcu(subscriptions.srcu)
 

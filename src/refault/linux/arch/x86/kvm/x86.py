@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from refault.explore import atomic, restart
 from refault.linux.arch.x86.kvm.mmu.mmu import kvm_mmu_page_fault
-from refault.linux.include.linux.page import frame
+from refault.linux.include.linux.page import frame, live
 from refault.linux.include.linux.pgtable import ZERO_PFN
 from refault.linux.include.linux.sched.signal import signal_pending
 from refault.linux.include.uapi.errno import EINTR
@@ -40,11 +40,16 @@ def xfer_to_guest_mode_handle_work() -> bool:
 
 
 def guest_access(kvm: Kvm, address: int, value: int | None) -> int | None:
-    """What the hardware does for the guest, in one step; None for a fault of the guest."""
+    """What the hardware does for the guest, in one step; None for a fault of the guest.
+
+    A frame that has been given back must not be within its reach.
+    """
     with atomic():
         spte = kvm.sptes[address].read()
         if spte is None or (value is not None and not spte.write):
             return None
+        if spte.pfn != ZERO_PFN:
+            live(frame(spte.pfn).folio.read())
         if value is not None:
             frame(spte.pfn).data.write(value)
             return value

@@ -25,10 +25,11 @@ def _unchanged(readers: tuple[str, ...], task: str) -> tuple[tuple[str, ...], bo
 @kernel_function("arch/x86/kvm/mmu/mmu.c", label="kvm_mmu_page_fault")
 def kvm_mmu_page_fault(kvm: Kvm, address: int, write: bool) -> int:
     """Map a page for the guest; -errno ends ``KVM_RUN``, all else lets the guest try again."""
-    kvm.current_seq.update(_look, current_task())
+    kvm_mmu_seq_begin(kvm)
     pfn = kvm_mmu_faultin_pfn(kvm, address, write)
     if isinstance(pfn, PfnError):
         return kvm_handle_error_pfn(pfn)
+    kvm_mmu_seq_checked(kvm)
     spin_lock(kvm.mmu_lock)
     stale = is_page_fault_stale(kvm)
     if not stale:
@@ -38,6 +39,22 @@ def kvm_mmu_page_fault(kvm: Kvm, address: int, write: bool) -> int:
     if stale:
         note("invalidated meanwhile: the guest tries again")
     return RET_PF_RETRY if stale else RET_PF_FIXED
+
+
+@kernel_function("arch/x86/kvm/mmu/mmu.c", quiet=True)
+def kvm_mmu_seq_begin(kvm: Kvm) -> None:
+    """Remember the sequence, before anything is looked up."""
+    kvm_mmu_seq_look(kvm)
+
+
+def kvm_mmu_seq_look(kvm: Kvm) -> None:
+    """Remember the sequence."""
+    kvm.current_seq.update(_look, current_task())
+
+
+@kernel_function("arch/x86/kvm/mmu/mmu.c", quiet=True)
+def kvm_mmu_seq_checked(kvm: Kvm) -> None:
+    """The frame was looked up: the sequence was remembered before that."""
 
 
 @kernel_function("arch/x86/kvm/mmu/mmu.c", quiet=True)
