@@ -8,6 +8,7 @@ from refault.explore import Mode, UserError
 from refault.linux.asm.tlb import Tlbs
 from refault.linux.include.linux.fs import AddressSpace as Mapping
 from refault.linux.include.linux.fs import File
+from refault.linux.include.linux.memremap import FIRST_DEVICE_POOL, DevPagemap
 from refault.linux.include.linux.mm import VmOperations
 from refault.linux.include.linux.mm_types import HugePmd, Pmd
 from refault.linux.include.linux.page import HUGE_POOL, Folio, Frame
@@ -17,8 +18,10 @@ from refault.linux.mm.shmem import ShmemFile
 from refault.linux.mm.swapfile import SwapSlot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from refault.explore import Cell, Program
-    from refault.linux.include.linux.mm_types import MmStruct, VmArea
+    from refault.linux.include.linux.mm_types import MmStruct, VmArea, VmFault, VmFaultInfo
     from refault.linux.task import Task
 
 BOOT_CPU = -1
@@ -50,6 +53,7 @@ class Memory:
         self.fault_counters: dict[str, FaultCounters] = {}
         self.hugetlb_locks: dict[str, Rwsem] = {}
         self.hugetlb_mutexes: dict[str, Cell[str | None]] = {}
+        self.pgmaps: dict[int, DevPagemap] = {}
         self._counting = False
 
     def add_frame(self, cpu: int, folio: Folio | None = None, data: int = 0) -> int:
@@ -80,6 +84,16 @@ class Memory:
     def swap_to_zram(self) -> None:
         """Make the swap device one that answers at once."""
         self.swap_synchronous = True
+
+    def device_memory(
+        self, owner: str, migrate_to_ram: Callable[[VmFaultInfo, int], VmFault], pages: int = 1
+    ) -> DevPagemap:
+        """Give a device memory of its own, which faults bring pages back from."""
+        pgmap = DevPagemap(owner, FIRST_DEVICE_POOL - len(self.pgmaps), migrate_to_ram)
+        self.pgmaps[pgmap.pool] = pgmap
+        for _ in range(pages):
+            self.add_frame(pgmap.pool)
+        return pgmap
 
     def huge_pages(self, number: int) -> None:
         """Put pages into the pool of hugetlb (``nr_hugepages``)."""

@@ -81,7 +81,7 @@ exit_mmap_locked = Patch(
     title="mm: protect free_pgtables with mmap_lock write lock in exit_mmap",
     kind="fix",
     commit="64591e8605d6",
-    since="5.18",
+    since="5.17",
     source="Suren Baghdasaryan, 2022; before it exit_mmap() took no lock unless the OOM reaper was"
     " at it",
     replaces={"exit_unmap_vmas": _unmap_unlocked, "exit_free_pgtables": _free_unlocked},

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from refault.explore import atomic, current_task
+from refault.linux.kernel.workqueue import Work, queue_work
 from refault.linux.mm.exit_mmap import exit_mmap
 from refault.linux.modelled import current_kernel, kernel_function
 
@@ -33,6 +34,18 @@ def mmput(process: SignalStruct) -> None:
         last = not _used(process)
     if last:
         __mmput(process.mm)
+
+
+@kernel_function("kernel/fork.c", quiet=True)
+def mmput_async(mm: MmStruct, work: Work) -> None:
+    """The same, for who must not tear the address space down himself: ``work`` does it."""
+    process = _process(mm)
+    assert process is not None, "a process of threads that exit"
+    with atomic():
+        process.guests.update(_go, current_task())
+        last = not _used(process)
+    if last:
+        queue_work(work)
 
 
 @kernel_function("kernel/fork.c", quiet=True)

@@ -8,6 +8,7 @@ single write.
 from __future__ import annotations
 
 from refault.explore import atomic
+from refault.linux.include.linux.memremap import is_device_pool
 from refault.linux.include.linux.mm_types import MmStruct
 from refault.linux.include.linux.page import (
     HUGE_POOL,
@@ -20,7 +21,7 @@ from refault.linux.include.linux.page import (
     folio_put,
     frame,
 )
-from refault.linux.include.linux.pgtable import ZERO_PFN, PteKind, mk_pte, ptep_get, set_pte_at
+from refault.linux.include.linux.pgtable import ZERO_PFN, Pte, PteKind, mk_pte, ptep_get, set_pte_at
 from refault.linux.mm.filemap import folio_lock, folio_unlock
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.rmap import rmap_walk, try_to_migrate
@@ -105,6 +106,13 @@ def remove_migration_ptes(mm: MmStruct, address: int, src: int, dst: int) -> Non
         remove_migration_pte(owner, where, src, dst)
 
 
+def _new_pte(old: Pte, dst: int) -> Pte:
+    """A mapping of the new page with the rights of the old; of a device's page it is an entry."""
+    if is_device_pool(frame(dst).cpu):
+        return Pte(PteKind.DEVICE, dst, write=old.write, uffd_wp=old.uffd_wp)
+    return mk_pte(dst, write=old.write, dirty=old.dirty, uffd_wp=old.uffd_wp)
+
+
 @kernel_function("mm/migrate.c")
 def remove_migration_pte(mm: MmStruct, address: int, src: int, dst: int) -> None:
     """Replace one migration entry."""
@@ -116,5 +124,5 @@ def remove_migration_pte(mm: MmStruct, address: int, src: int, dst: int) -> None
         with atomic():
             folio_get(dst)
             folio_add_anon_rmap_pte(dst, exclusive=old.exclusive)
-            set_pte_at(ptep, mk_pte(dst, write=old.write, dirty=old.dirty, uffd_wp=old.uffd_wp))
+            set_pte_at(ptep, _new_pte(old, dst))
     pte_unmap_unlock(mm)

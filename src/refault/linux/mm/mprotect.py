@@ -122,6 +122,8 @@ def _change_entry(vma: VmArea, address: int, old: Pte, cp_flags: MmCp) -> None:
     new = old
     if old.kind is PteKind.MIGRATION and old.write:
         new = new._replace(write=False, exclusive=True)
+    if old.kind is PteKind.DEVICE:
+        new = new._replace(write=False)
     if cp_flags & MmCp.UFFD_WP:
         new = new._replace(uffd_wp=True)
     elif cp_flags & MmCp.UFFD_WP_RESOLVE:

@@ -34,6 +34,7 @@ class PteKind(Enum):
     SWAP = "PTE is a swap entry"
     MARKER = "PTE is a marker"
     HWPOISON = "PTE is a poisoned page"
+    DEVICE = "PTE is a page of a device"
 
 
 class PteMarker(IntFlag):
@@ -90,7 +91,7 @@ class Pte(NamedTuple):
         bits = [
             word
             for word, set_ in (
-                ("write" if self.write else "ro", self.present),
+                ("write" if self.write else "ro", self.present or self.kind is PteKind.DEVICE),
                 ("dirty", self.dirty),
                 ("uffd_wp", self.uffd_wp),
                 ("protnone", self.protnone),

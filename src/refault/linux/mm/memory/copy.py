@@ -41,7 +41,7 @@ from refault.linux.mm.mmu_notifier import (
 from refault.linux.mm.pgtable_generic import pte_alloc, pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.swap import folio_add_lru
 from refault.linux.mm.swapfile import swap_duplicate
-from refault.linux.modelled import kernel_function
+from refault.linux.modelled import NotModelled, kernel_function
 
 
 @kernel_function("mm/memory.c")
@@ -137,6 +137,8 @@ def _copy_nonpresent(dst: VmArea, src: VmArea, address: int, pte: Pte, cow: bool
         if pte.marker & wanted:
             set_pte_at(dst.vm_mm.pte(address), pte)
         return
+    if pte.kind is PteKind.DEVICE:
+        raise NotModelled("fork with a page in the memory of a device")
     if pte.kind is PteKind.SWAP:
         swap_duplicate(pte.pfn)
     shared = pte._replace(exclusive=False, write=pte.write and not cow)

@@ -35,6 +35,7 @@ from refault.linux.mm.filemap import (
     migration_entry_wait_on_locked,
 )
 from refault.linux.mm.memory.anon import NO_MEMORY, do_anonymous_page, vma_alloc_folio
+from refault.linux.mm.memory.device_private import do_device_private
 from refault.linux.mm.memory.file import do_fault
 from refault.linux.mm.memory.wp import do_wp_page
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
@@ -55,6 +56,8 @@ def do_swap_page(vmf: VmFaultInfo) -> VmFault:
     kind = vmf.orig_pte.kind
     if kind is PteKind.MIGRATION:
         return migration_entry_wait(vmf)
+    if kind is PteKind.DEVICE:
+        return do_device_private(vmf)
     if kind is PteKind.HWPOISON:
         return VmFault.HWPOISON
     if kind is PteKind.MARKER:

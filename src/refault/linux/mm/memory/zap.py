@@ -130,6 +130,10 @@ def _zap_pte(vma: VmArea, address: int, details: ZapDetails) -> Zapped:
     pte = ptep_get(ptep)
     if pte.none:
         return Zapped()
+    if pte.kind is PteKind.DEVICE:
+        ptep_get_and_clear(ptep)
+        folio_remove_rmap_pte(pte.pfn)
+        return Zapped(True, (pte.pfn,))
     if not pte.present:
         _ENTRIES[pte.kind](vma, address, pte, details)
         return Zapped()

@@ -1,0 +1,121 @@
+"""How HMM's mirrors were released, or were to be, when their process ended."""
+
+from __future__ import annotations
+
+from refault.linux.include.linux.hmm import Hmm, HmmMirror
+from refault.linux.include.linux.mmu_notifier import MmuNotifierRange
+from refault.linux.kernel.locking.rwsem import down_write, up_write
+from refault.linux.mm.hmm_mirror import hmm_invalidate_range, release_mirror
+from refault.patches.patch import Patch
+
+THREAD = "LKML 2018-03, [PATCH 03/15] mm/hmm: HMM should have a callback before MM is destroyed v2"
+
+
+def _take(hmm: Hmm) -> list[HmmMirror]:
+    """Take all mirrors off the list, which the caller has locked for writing."""
+    taken = [mirror for mirror in hmm.mirrors if mirror.listed.read()]
+    for mirror in taken:
+        mirror.listed.write(False)
+    return taken
+
+
+def _release_locked(hmm: Hmm) -> None:
+    """Release each with the list locked for writing."""
+    down_write(hmm.mirrors_sem)
+    for mirror in _take(hmm):
+        release_mirror(mirror)
+    up_write(hmm.mirrors_sem)
+
+
+def _release_one_by_one(hmm: Hmm) -> None:
+    """Take the first off the list, drop the lock, release it, and look again."""
+    down_write(hmm.mirrors_sem)
+    first = _first(hmm)
+    while first is not None:
+        first.listed.write(False)
+        up_write(hmm.mirrors_sem)
+        release_mirror(first)
+        down_write(hmm.mirrors_sem)
+        first = _first(hmm)
+    up_write(hmm.mirrors_sem)
+
+
+def _first(hmm: Hmm) -> HmmMirror | None:
+    return next((mirror for mirror in hmm.mirrors if mirror.listed.read()), None)
+
+
+def _release_spliced(hmm: Hmm) -> None:
+    """Take them all off the list, drop the lock, release them, until there are none left."""
+    taken: list[HmmMirror] | None = None
+    while taken is None or taken:
+        down_write(hmm.mirrors_sem)
+        taken = _take(hmm)
+        up_write(hmm.mirrors_sem)
+        for mirror in taken:
+            release_mirror(mirror)
+
+
+def _no_release(hmm: Hmm) -> None:
+    return None
+
+
+hmm_release_read = Patch(
+    name="hmm_release_read",
+    title="mm/hmm: Remove confusing comment and logic from hmm_release",
+    kind="fix",
+    since="5.3",
+    commit="14331726a3c4",
+    source="Jason Gunthorpe, 2019; before it one mirror after the other, without the lock",
+    replaces={"hmm_release": _release_one_by_one},
+)
+
+hmm_release_v2 = Patch(
+    name="hmm_release_v2",
+    title="mm/hmm: HMM should have a callback before MM is destroyed v2",
+    kind="proposal",
+    source=f"{THREAD}, Ralph Campbell and Jérôme Glisse",
+    replaces={"hmm_release": _release_locked},
+    over=("hmm_release_read",),
+)
+
+hmm_release_splice = Patch(
+    name="hmm_release_splice",
+    title="mm/hmm: release mirrors from a list of one's own",
+    kind="proposal",
+    source=f"{THREAD}, Re: John Hubbard, 2018-03-21",
+    replaces={"hmm_release": _release_spliced},
+    over=("hmm_release_read",),
+)
+
+hmm_release_callback = Patch(
+    name="hmm_release_callback",
+    title="mm/hmm: HMM should have a callback before MM is destroyed",
+    kind="fix",
+    commit="e1401513c60d",
+    since="4.17",
+    source="Ralph Campbell, 2018; before it drivers were not told of the end of a process",
+    replaces={"hmm_release": _no_release},
+    over=("hmm_release_read",),
+)
+
+
+def _nothing_yet(hmm: Hmm, range: MmuNotifierRange) -> int:
+    return 0
+
+
+def _afterwards(hmm: Hmm, range: MmuNotifierRange) -> None:
+    hmm_invalidate_range(hmm, range)
+
+
+hmm_invalidate_start = Patch(
+    name="hmm_invalidate_start",
+    title="mm/hmm: invalidate device page table at start of invalidation",
+    kind="fix",
+    commit="ec131b2d7fa6",
+    since="4.20",
+    source="Jérôme Glisse, 2018; before it devices were told when the range had changed",
+    replaces={
+        "hmm_invalidate_range_start": _nothing_yet,
+        "hmm_invalidate_range_end": _afterwards,
+    },
+)
