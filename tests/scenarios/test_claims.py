@@ -35,6 +35,15 @@ SETTLED = {
     "28": "confirmed",
     "29": "confirmed",
     "38": "confirmed",
+    "41": "confirmed",
+    "42": "refuted",
+    "43": "depends",
+    "44": "depends",
+    "45": "confirmed",
+    "46": "confirmed",
+    "47": "confirmed",
+    "48": "confirmed",
+    "49": "confirmed",
     "50": "confirmed",
     "51": "confirmed",
     "52": "refuted",
@@ -51,6 +60,8 @@ SETTLED = {
     "Q6": "confirmed",
     "Q9": "depends",
     "Q12": "refuted",
+    "Q13": "refuted",
+    "Q14": "depends",
 }
 
 

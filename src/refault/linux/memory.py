@@ -86,7 +86,7 @@ class Memory:
         self.swap_synchronous = True
 
     def device_memory(
-        self, owner: str, migrate_to_ram: Callable[[VmFaultInfo, int], VmFault], pages: int = 1
+        self, owner: str, migrate_to_ram: Callable[[VmFaultInfo, int, int], VmFault], pages: int = 1
     ) -> DevPagemap:
         """Give a device memory of its own, which faults bring pages back from."""
         pgmap = DevPagemap(owner, FIRST_DEVICE_POOL - len(self.pgmaps), migrate_to_ram)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from refault.explore import restart
 from refault.linux.include.linux.hmm import Hmm, HmmMirror
 from refault.linux.include.linux.mmu_notifier import MmuNotifierRange
 from refault.linux.kernel.locking.rwsem import down_write, up_write
@@ -29,28 +30,27 @@ def _release_locked(hmm: Hmm) -> None:
 
 def _release_one_by_one(hmm: Hmm) -> None:
     """Take the first off the list, drop the lock, release it, and look again."""
-    down_write(hmm.mirrors_sem)
-    first = _first(hmm)
-    while first is not None:
-        first.listed.write(False)
-        up_write(hmm.mirrors_sem)
-        release_mirror(first)
+    while True:
+        restart()
         down_write(hmm.mirrors_sem)
-        first = _first(hmm)
-    up_write(hmm.mirrors_sem)
-
-
-def _first(hmm: Hmm) -> HmmMirror | None:
-    return next((mirror for mirror in hmm.mirrors if mirror.listed.read()), None)
+        first = next((mirror for mirror in hmm.mirrors if mirror.listed.read()), None)
+        if first is not None:
+            first.listed.write(False)
+        up_write(hmm.mirrors_sem)
+        if first is None:
+            break
+        release_mirror(first)
 
 
 def _release_spliced(hmm: Hmm) -> None:
     """Take them all off the list, drop the lock, release them, until there are none left."""
-    taken: list[HmmMirror] | None = None
-    while taken is None or taken:
+    while True:
+        restart()
         down_write(hmm.mirrors_sem)
         taken = _take(hmm)
         up_write(hmm.mirrors_sem)
+        if not taken:
+            break
         for mirror in taken:
             release_mirror(mirror)
 
@@ -73,7 +73,7 @@ hmm_release_v2 = Patch(
     name="hmm_release_v2",
     title="mm/hmm: HMM should have a callback before MM is destroyed v2",
     kind="proposal",
-    source=f"{THREAD}, Ralph Campbell and Jérôme Glisse",
+    source=f"{THREAD}, Ralph Campbell and Jerome Glisse",
     replaces={"hmm_release": _release_locked},
     over=("hmm_release_read",),
 )
@@ -113,7 +113,7 @@ hmm_invalidate_start = Patch(
     kind="fix",
     commit="ec131b2d7fa6",
     since="4.20",
-    source="Jérôme Glisse, 2018; before it devices were told when the range had changed",
+    source="Jerome Glisse, 2018; before it devices were told when the range had changed",
     replaces={
         "hmm_invalidate_range_start": _nothing_yet,
         "hmm_invalidate_range_end": _afterwards,

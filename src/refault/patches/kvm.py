@@ -56,7 +56,7 @@ kvm_retries_stale_faults = Patch(
     kind="fix",
     commit="e930bffe95e1",
     since="2.6.27",
-    source="Andrea Arcangeli, 2008; the look at the sequence and at the count, of all that it brought",
+    source="Andrea Arcangeli, 2008; of all that it brought, the look at sequence and count",
     replaces={"is_page_fault_stale": _never_stale},
 )
 

@@ -1,7 +1,7 @@
 """A device that shares the memory of a process, as stories of HMM tell of one.
 
-It has a fault buffer, a worker that services it by moving the page to the device's own memory, and a
-page table with one entry. What it does when the process ends, and whether its worker keeps
+It has a fault buffer, a worker that services it by moving the page to the device's own memory, and
+a page table with one entry. What it does when the process ends, and whether its worker keeps
 the process alive meanwhile, is up to the story.
 """
 
@@ -10,10 +10,15 @@ from __future__ import annotations
 from refault.linux import Kernel
 from refault.linux.include.linux.hmm import Hmm, HmmMirror, HmmMirrorOps
 from refault.linux.include.linux.mm_types import VmFault, VmFaultInfo
-from refault.linux.include.linux.mmu_notifier import MmuNotifierRange
+from refault.linux.include.linux.mmu_notifier import (
+    MmuNotifier,
+    MmuNotifierOps,
+    MmuNotifierRange,
+)
 from refault.linux.include.linux.page import alloc_page, folio_of, frame
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
-from refault.linux.kernel.fork import get_task_mm, put_task_mm
+from refault.linux.kernel.fork import __mmput as final_mmput
+from refault.linux.kernel.fork import get_task_mm, mmput_async, put_task_mm
 from refault.linux.kernel.locking.mutex import Mutex, mutex_lock, mutex_unlock
 from refault.linux.kernel.workqueue import Work, cancel_work_sync, process_one_work
 from refault.linux.mm.filemap import folio_lock
@@ -32,8 +37,9 @@ class Device:
     """A device with a page of the process in its fault buffer.
 
     ``drains``: its release waits for the worker, else it only makes it stop. ``mmget``: the worker
-    keeps the process in use while it is at work. ``locked``: the worker and the release both take
-    the lock of the device.
+    keeps the process in use while it is at work, and leaves the rest to another one if it turns out
+    to be the last user (``mmput_async()``), unless it is ``hasty``. ``locked``: the worker and the
+    release both take the lock of the device. Without a ``worker`` the story does its work.
     """
 
     def __init__(
@@ -43,6 +49,7 @@ class Device:
         *,
         drains: bool = True,
         mmget: bool = False,
+        hasty: bool = False,
         locked: bool = False,
         worker: bool = True,
     ) -> None:
@@ -50,11 +57,15 @@ class Device:
         self.mm = page.mm
         self.drains = drains
         self.mmget = mmget
+        self.hasty = hasty
         self.lock = Mutex(k.program, "device_lock") if locked else None
         self.pgmap = k.device_memory("gpu", self.migrate_to_ram)
         self.dead = k.program.cell("gpu.dead", False)
         self.entry = k.program.cell("gpu.pte", 0)
         self.work = Work(k.program, "fault work", self.service, queued=worker)
+        self.mmput = Work(k.program, "async mmput", lambda: final_mmput(page.mm))
+        if mmget and not hasty:
+            k.thread(name="kworker", daemon=True)(lambda: process_one_work(self.mmput))
         if worker:
             k.thread(name="worker", daemon=True)(lambda: process_one_work(self.work))
 
@@ -62,6 +73,14 @@ class Device:
         """Be told by way of HMM."""
         ops = HmmMirrorOps(self.sync, self.release)
         return HmmMirror(hmm, name, ops, registered=registered)
+
+    def notifier(self, name: str = "notifier") -> MmuNotifier:
+        """Be told by a notifier of its own."""
+        return MmuNotifier(self.mm, name, MmuNotifierOps(self.release, self._start))
+
+    def _start(self, range: MmuNotifierRange) -> int:
+        self.sync(range)
+        return 0
 
     def sync(self, range: MmuNotifierRange) -> None:
         """Forget a range."""
@@ -81,8 +100,10 @@ class Device:
         self._lock()
         if not self.dead.read() and (not self.mmget or get_task_mm(self.mm)):
             self.fault()
-            if self.mmget:
+            if self.hasty:
                 put_task_mm(self.mm)
+            elif self.mmget:
+                mmput_async(self.mm, self.mmput)
         self._unlock()
 
     def fault(self) -> None:
@@ -111,11 +132,12 @@ class Device:
             frame(dst).data.write(frame(src).data.read())
         return dst
 
-    def migrate_to_ram(self, vmf: VmFaultInfo, pfn: int) -> VmFault:
-        """Bring the page back for a CPU that has faulted on it."""
+    def migrate_to_ram(self, vmf: VmFaultInfo, pfn: int, locked: int) -> VmFault:
+        """Bring the page back for a CPU that has faulted on it; looks into the page's own data."""
+        folio_of(pfn)
         start = vmf.address
         args = MigrateVma(
-            vmf.vma, start, start + PAGE_SIZE, "gpu", self.pgmap.pool, back=True, fault_pfn=pfn
+            vmf.vma, start, start + PAGE_SIZE, "gpu", self.pgmap.pool, back=True, fault_pfn=locked
         )
         copied = []
         for page in migrate_vma_setup(args):

@@ -1,8 +1,8 @@
 """The end of an address space (``mm/mmap.c``: ``exit_mmap()``).
 
-Its last user has gone, so there are no faults any more. Others may still hold the structure, without
-using it (``mmgrab()``), and have other page tables of its pages: they are told first, and have to
-be done with them by the time that they return.
+Its last user has gone, so there are no faults any more. Others may still hold the structure,
+without using it (``mmgrab()``), and have other page tables of its pages: they are told first, and
+have to be done with them by the time that they return.
 """
 
 from __future__ import annotations

@@ -78,9 +78,7 @@ Pages = tuple[MigratePage, ...]
 def migrate_vma_setup(args: MigrateVma) -> Pages:
     """Take the pages that may move out of the page table; the caller holds mmap_lock."""
     mm = args.vma.vm_mm
-    range = MmuNotifierRange(
-        mm, args.start, args.end, MmuNotifyEvent.MIGRATE, owner=args.owner
-    )
+    range = MmuNotifierRange(mm, args.start, args.end, MmuNotifyEvent.MIGRATE, owner=args.owner)
     mmu_notifier_invalidate_range_start(range)
     pages = migrate_vma_collect_pmd(args)
     mmu_notifier_invalidate_range_end(range)

@@ -1,8 +1,8 @@
 """HMM's mirrors (``include/linux/hmm.h`` of Linux 4.14 to 5.4).
 
 A *mirror* is a device that uses the page table of a process by way of a copy. All mirrors of a
-process share one mmu notifier, that of ``struct hmm``, which passes on what it is told. In Linux 5.5
-that layer went; a driver has an interval notifier since.
+process share one mmu notifier, that of ``struct hmm``, which passes on what it is told. In Linux
+5.5 that layer went; a driver has an interval notifier since.
 """
 
 from __future__ import annotations

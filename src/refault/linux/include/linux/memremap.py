@@ -19,11 +19,14 @@ FIRST_DEVICE_POOL = -10
 
 
 class DevPagemap(NamedTuple):
-    """``struct dev_pagemap``: a device's memory; ``migrate_to_ram`` brings a page back."""
+    """``struct dev_pagemap``: a device's memory; ``migrate_to_ram`` brings a page back.
+
+    It is given the fault, the page, and again the page if the fault has locked it, else -1.
+    """
 
     owner: str
     pool: int
-    migrate_to_ram: Callable[[VmFaultInfo, int], VmFault]
+    migrate_to_ram: Callable[[VmFaultInfo, int, int], VmFault]
 
 
 def is_device_pool(pool: int) -> bool:

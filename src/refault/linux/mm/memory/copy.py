@@ -50,9 +50,7 @@ def copy_page_range(dst: VmArea, src: VmArea) -> None:
     cow = is_cow_mapping(src.vm_flags.read())
     if src.vm_file is not None and not src.anon_vma.read():
         return
-    range = MmuNotifierRange(
-        src.vm_mm, src.vm_start, src.vm_end, MmuNotifyEvent.PROTECTION_PAGE
-    )
+    range = MmuNotifierRange(src.vm_mm, src.vm_start, src.vm_end, MmuNotifyEvent.PROTECTION_PAGE)
     if cow:
         mmu_notifier_invalidate_range_start(range)
         fork_write_protect_begin(src.vm_mm)

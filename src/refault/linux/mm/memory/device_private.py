@@ -22,7 +22,7 @@ def do_device_private(vmf: VmFaultInfo) -> VmFault:
     pfn = lock_device_page(vmf)
     if not pfn:
         return VmFault.NONE
-    ret = pgmap_of(vmf.orig_pte.pfn).migrate_to_ram(vmf, pfn)
+    ret = pgmap_of(pfn).migrate_to_ram(vmf, pfn, pfn)
     put_device_page(pfn)
     return ret
 
