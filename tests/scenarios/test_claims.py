@@ -17,6 +17,9 @@ from refault.scenarios.claims import Case, Claim, all_claims, find_claims, judge
 from refault.scenarios.survey import Survey
 
 SETTLED = {
+    "1": "depends",
+    "2": "confirmed",
+    "3": "confirmed",
     "4": "confirmed",
     "12": "confirmed",
     "13": "confirmed",
@@ -33,6 +36,13 @@ SETTLED = {
     "26": "confirmed",
     "27": "confirmed",
     "28": "confirmed",
+    "5": "depends",
+    "6": "depends",
+    "7": "depends",
+    "8": "depends",
+    "9": "depends",
+    "10": "confirmed",
+    "11": "confirmed",
     "29": "confirmed",
     "38": "confirmed",
     "41": "confirmed",
@@ -59,6 +69,7 @@ SETTLED = {
     "Q5": "depends",
     "Q6": "confirmed",
     "Q9": "depends",
+    "Q11": "refuted",
     "Q12": "refuted",
     "Q13": "refuted",
     "Q14": "depends",

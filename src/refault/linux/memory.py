@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from refault.explore import Mode, UserError
+from refault.linux.arch.x86.include.asm.cpufeatures import X86Feature
 from refault.linux.asm.tlb import Tlbs
 from refault.linux.include.linux.fs import AddressSpace as Mapping
 from refault.linux.include.linux.fs import File
@@ -49,6 +50,7 @@ class Memory:
         ]
         self.swap_synchronous = False
         self.memory_runs_out = False
+        self.cpu_features = X86Feature.FSRM | X86Feature.ERMS
         self.tlb: Tlbs | None = None
         self.fault_counters: dict[str, FaultCounters] = {}
         self.hugetlb_locks: dict[str, Rwsem] = {}

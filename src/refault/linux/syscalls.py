@@ -1,7 +1,7 @@
-"""System calls that reach for memory through GUP, as functions of the pages they are about.
+"""System calls that reach for user memory, as functions of the pages they are about.
 
-Each is one system call of the thread that calls it, and returns what that returns, in pages for
-bytes: a count or -errno.
+Each is one system call of the thread that calls it, and returns what that returns: a count or
+-errno. Those that use GUP count pages, those that copy count bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from refault.linux.arch.x86.kvm.x86 import kvm_arch_vcpu_ioctl_run
 from refault.linux.fs.direct_io import dio_read, dio_write, pipe_read, vmsplice_to_pipe
 from refault.linux.include.linux.foll import Foll
+from refault.linux.include.uapi.errno import EFAULT
 from refault.linux.kernel.entry.common import system_call
+from refault.linux.lib.usercopy import _copy_from_user, _copy_to_user
+from refault.linux.mm.filemap_rw import filemap_read, generic_perform_write
 from refault.linux.mm.gup.fast import get_user_pages_fast
 from refault.linux.mm.gup.fixup import fault_in_user_writeable
 from refault.linux.mm.gup.pages import put_page
@@ -21,6 +24,7 @@ from refault.linux.mm.process_vm_access import Copied, access_remote_vm, process
 from refault.linux.virt.kvm.kvm_host import Exit, Kvm
 
 if TYPE_CHECKING:
+    from refault.linux.include.linux.fs import File
     from refault.linux.user import Page
 
 
@@ -103,3 +107,27 @@ def futex_key(page: Page) -> int:
 def futex_fault_in(page: Page) -> int:
     """What a futex call does where its atomic operation faults: 0 or -errno."""
     return fault_in_user_writeable(page.mm, page.address)
+
+
+@system_call
+def write_file(file: File, page: Page, count: int) -> int:
+    """``write(2)`` to a file, from its beginning: bytes, or -errno."""
+    return generic_perform_write(file, page.mm, page.address, count)
+
+
+@system_call
+def read_file(file: File, page: Page, count: int) -> int:
+    """``read(2)`` of a file, from its beginning: bytes, or -errno."""
+    return filemap_read(file, page.mm, page.address, count)
+
+
+@system_call
+def ioctl_in(page: Page, length: int) -> int:
+    """An ``ioctl(2)`` that copies its argument from the user: 0 or -EFAULT."""
+    return -EFAULT if _copy_from_user(page.mm, page.address, length).left else 0
+
+
+@system_call
+def ioctl_out(page: Page, value: int, length: int) -> int:
+    """An ``ioctl(2)`` that has done its work and copies the answer to the user: 0 or -EFAULT."""
+    return -EFAULT if _copy_to_user(page.mm, page.address, value, length) else 0

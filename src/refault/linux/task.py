@@ -24,7 +24,8 @@ class Task:
     ``cpu`` is where the thread runs; the model has one CPU a thread unless told otherwise, since
     a thread more on a CPU only takes behaviours away.
 
-    A thread of a ``process`` can be sent signals and has cells for them; any other has none.
+    A thread of a ``process`` can be sent signals and has cells for them; any other has none. To
+    these belongs ``sleep_state``, which Linux does not have: what it calls an interruptible sleep.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class Task:
         self.wait_flags: Cell[WqFlag] = program.cell(f"{name}.wait_flags", WqFlag.NONE)
         self.process = process
         self.signals: Cell[ThreadSignals] | None = None
+        self.sleep_state: Cell[TaskState] | None = None
         if process is not None:
             initial = ThreadSignals(blocked=blocked)
             self.signals = program.cell(f"{name}.signals", initial)
+            self.sleep_state = program.cell(f"{name}.sleep_state", TASK_RUNNING)
             process.threads.append(self)
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from refault.patches import (
     folio_lock,
     generic_page_fault,
     hmm,
+    gpu,
     kvm,
     notifiers,
     reuse,
@@ -51,6 +52,7 @@ MODULES = (
     arch_fault,
     folio_lock,
     signals,
+    gpu,
     generic_page_fault,
 )
 

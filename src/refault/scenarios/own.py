@@ -13,6 +13,8 @@ from refault.scenarios import (
     folio_lock,
     hmm_release,
     kvm_notifier,
+    gpu_signals,
+    gpu_user_mode,
     kvm_postcopy,
     litmus_uffd_wp,
     locks,
@@ -37,6 +39,7 @@ from refault.scenarios import (
     uffd_wake_order,
     uffd_wake_wp,
     uffd_wake_writers,
+    user_copies,
 )
 
 
@@ -65,6 +68,9 @@ def refault_scenarios() -> list[ModuleType]:
         folio_lock,
         signals_sleep,
         signals_restart,
+        user_copies,
+        gpu_signals,
+        gpu_user_mode,
         mm_handlers,
         mm_cow,
         mm_tlb,

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from refault.plugins import hookimpl
 
-from . import fault_retry, foll_interruptible, hmm_release, signals, userfaultfd_wake
+from . import (
+    fault_retry,
+    foll_interruptible,
+    gpu_signals,
+    hmm_release,
+    signals,
+    userfaultfd_wake,
+)
 from .claim import Claim
 
-MODULES = (fault_retry, foll_interruptible, hmm_release, userfaultfd_wake, signals)
+MODULES = (
+    gpu_signals,
+    fault_retry,
+    foll_interruptible,
+    hmm_release,
+    userfaultfd_wake,
+    signals,
+)
 
 
 @hookimpl

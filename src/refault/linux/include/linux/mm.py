@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from refault.linux.include.linux.mm_flags import VmFault
+from refault.linux.include.uapi.errno import EHWPOISON, ENOMEM
+from refault.linux.modelled import kernel_function
 
 if TYPE_CHECKING:
     from refault.linux.include.linux.mm_types import VmFaultInfo
@@ -51,3 +53,11 @@ class VmOperations:
 
     def __repr__(self) -> str:
         return f"{self.name} mapping"
+
+
+@kernel_function("include/linux/mm.h", quiet=True)
+def vmf_error(err: int) -> VmFault:
+    """What a fault says of an error, where nobody has thought about it: SIGBUS for most."""
+    if err == -ENOMEM:
+        return VmFault.OOM
+    return VmFault.HWPOISON if err == -EHWPOISON else VmFault.SIGBUS

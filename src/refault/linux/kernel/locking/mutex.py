@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from refault.explore import Mode, Violation, current_task
 from refault.linux.include.linux.sched import (
-    TASK_INTERRUPTIBLE,
     TASK_KILLABLE,
     TASK_UNINTERRUPTIBLE,
     TaskState,
@@ -21,6 +20,7 @@ from refault.linux.include.linux.sched import (
 from refault.linux.include.uapi.errno import EINTR
 from refault.linux.kernel.locking.lockdep import lock_acquire, lock_release, might_sleep
 from refault.linux.kernel.locking.sleep import wait_or_signal
+from refault.linux.kernel.sched.sleep_state import interruptible_mutex
 from refault.linux.modelled import kernel_function
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def mutex_lock(lock: Mutex) -> None:
 @kernel_function("kernel/locking/mutex.c", label=lambda lock: f"mutex_lock_interruptible({lock})")
 def mutex_lock_interruptible(lock: Mutex) -> int:
     """Take the mutex; -EINTR where a signal ends the wait for it."""
-    return _mutex_lock(lock, TASK_INTERRUPTIBLE)
+    return _mutex_lock(lock, interruptible_mutex())
 
 
 @kernel_function("kernel/locking/mutex.c", label=lambda lock: f"mutex_lock_killable({lock})")

@@ -15,10 +15,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from refault.explore import Mode, Violation, atomic, current_task, restart
-from refault.linux.include.linux.sched import TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE, TaskState
+from refault.linux.include.linux.sched import TASK_UNINTERRUPTIBLE, TaskState
 from refault.linux.include.linux.sched.signal import interrupts
 from refault.linux.include.uapi.errno import EALREADY, EDEADLK, EINTR
 from refault.linux.kernel.locking.lockdep import lock_acquire, lock_release, might_sleep
+from refault.linux.kernel.sched.sleep_state import INTERRUPTED, interruptible_sleep
 from refault.linux.modelled import current, kernel_function
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _attempt(
         lock.base.update(_enqueue, me)
         return WAIT
     task = current()
-    if task.signals is None or not state & TASK_INTERRUPTIBLE:
+    if task.signals is None or not state & INTERRUPTED:
         lock.base.wait(_free)
         return WAIT
     task.signals.wait(interrupts, state)
@@ -207,7 +208,7 @@ def ww_mutex_lock_interruptible(
     lock: WwMutex, ctx: WwAcquireCtx | None = None, *, holds: bool = False
 ) -> int:
     """Take the lock, or back off; -EINTR where a signal ends the wait."""
-    return _ww_mutex_lock(lock, ctx, holds, TASK_INTERRUPTIBLE)
+    return _ww_mutex_lock(lock, ctx, holds, interruptible_sleep())
 
 
 @kernel_function("include/linux/ww_mutex.h", label=_label("ww_mutex_trylock"))

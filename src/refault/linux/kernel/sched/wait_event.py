@@ -23,6 +23,7 @@ from refault.linux.include.uapi.errno import ERESTARTSYS
 from refault.linux.kernel.locking.lockdep import might_sleep
 from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
 from refault.linux.kernel.sched.core import __set_current_state, schedule, set_current_state
+from refault.linux.kernel.sched.sleep_state import interruptible_sleep
 from refault.linux.kernel.sched.wait import (
     Until,
     WaitQueueEntry,
@@ -123,7 +124,7 @@ def wait_event_interruptible(
     q: WaitQueueHead, cell: Cell[Any], holds: Holds, *args: Hashable
 ) -> int:
     """Sleep until a condition holds; -ERESTARTSYS where a signal comes first."""
-    return _wait_event(q, TASK_INTERRUPTIBLE, False, cell, holds, *args)
+    return _wait_event(q, interruptible_sleep(), False, cell, holds, *args)
 
 
 @kernel_function(

@@ -1,0 +1,1 @@
+"""``drivers/char/hw_random/``."""
