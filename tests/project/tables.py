@@ -15,6 +15,8 @@ from typing import Any
 import refault.linux
 from refault import patches, plugins
 from refault.linux import AddressSpace, Kernel, Page, UserFaultFd, modelled_functions
+from refault.report import gpu
+from refault.scenarios.gpu_outcomes import Contention
 
 PACKAGE = Path(refault.linux.__file__).parent
 
@@ -24,9 +26,14 @@ PIECES = {
     "beyond_the_end",
     "bring_in",
     "claim_features",
+    "copy_loop",
     "copy_outside_the_locks",
+<<<<<<< HEAD
     "detach_range",
     "dup_mmap_lock_vma",
+=======
+    "copy_user_handle_tail",
+>>>>>>> a09e304 (report/gpu, docs: what comes of signals in faults on memory of GPUs)
     "fail_put_user",
     "fail_writeprotect",
     "fault_tried",
@@ -38,7 +45,12 @@ PIECES = {
     "fork_write_protect_end",
     "huge_page_is_missing",
     "hugetlb_alloc_failed",
+<<<<<<< HEAD
     "install_guard",
+=======
+    "interruptible_mutex",
+    "interruptible_sleep",
+>>>>>>> a09e304 (report/gpu, docs: what comes of signals in faults on memory of GPUs)
     "isolate_folio",
     "killed",
     "lazyfree_may_go",
@@ -70,6 +82,9 @@ PIECES = {
     "unlink_uwq",
     "unregister_vma",
     "userfault_refused",
+    "vm_fault_begin",
+    "vm_fault_end",
+    "vm_fault_result",
     "wake_filled",
     "wp_flush_pending",
     "wp_install_copy",
@@ -206,7 +221,27 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _gpu(contention: Contention) -> Callable[[], str]:
+    """What comes of faults on memory of GPUs when signals come."""
+
+    def table() -> str:
+        head, *rows = gpu.by_driver(contention)
+        return _table(head, rows)
+
+    return table
+
+
+def gpu_repairs() -> str:
+    """What was proposed against it."""
+    head, *rows = gpu.by_repair()
+    return _table(head, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "gpu_nobody": _gpu(Contention.NONE),
+    "gpu_some_time": _gpu(Contention.SOME_TIME),
+    "gpu_until_back": _gpu(Contention.UNTIL_BACK),
+    "gpu_repairs": gpu_repairs,
     "functions": functions,
     "patches": patch_table,
     "hooks": hooks,

@@ -56,8 +56,17 @@ class Buffer:
     process: AddressSpace
     page: Page
 
-    def hold(self, until: Cell[bool] | None = None, *, device: bool = False) -> None:
-        """Let another thread take the buffer's lock, or the device's, until a cell is true."""
+    def hold(
+        self,
+        until: Cell[bool] | None = None,
+        *,
+        device: bool = False,
+        taken: Cell[bool] | None = None,
+    ) -> None:
+        """Let another thread take the buffer's lock, or the device's, until a cell is true.
+
+        It says in ``taken`` when it has it.
+        """
 
         @self.k.thread(daemon=True)
         def submit() -> None:
@@ -65,6 +74,8 @@ class Buffer:
                 mutex_lock(self.obj.dev_mutex)
             else:
                 dma_resv_lock(self.obj.resv)
+            if taken is not None:
+                taken.write(True)
             if until is not None:
                 until.wait(bool)
             if device:
