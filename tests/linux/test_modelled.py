@@ -16,7 +16,18 @@ from refault.scenarios import all_scenarios
 
 
 def test_each_function_names_a_file_of_the_kernel_tree() -> None:
-    tops = ("arch/", "drivers/", "fs/", "include/", "kernel/", "lib/", "mm/", "tools/", "virt/")
+    tops = (
+        "arch/",
+        "drivers/",
+        "fs/",
+        "include/",
+        "kernel/",
+        "lib/",
+        "mm/",
+        "sound/",
+        "tools/",
+        "virt/",
+    )
     names = [function.name for function in modelled_functions()]
     assert len(names) > 100
     for function in modelled_functions():

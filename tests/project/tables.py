@@ -28,12 +28,9 @@ PIECES = {
     "claim_features",
     "copy_loop",
     "copy_outside_the_locks",
-<<<<<<< HEAD
     "detach_range",
     "dup_mmap_lock_vma",
-=======
     "copy_user_handle_tail",
->>>>>>> a09e304 (report/gpu, docs: what comes of signals in faults on memory of GPUs)
     "fail_put_user",
     "fail_writeprotect",
     "fault_tried",
@@ -45,12 +42,9 @@ PIECES = {
     "fork_write_protect_end",
     "huge_page_is_missing",
     "hugetlb_alloc_failed",
-<<<<<<< HEAD
     "install_guard",
-=======
     "interruptible_mutex",
     "interruptible_sleep",
->>>>>>> a09e304 (report/gpu, docs: what comes of signals in faults on memory of GPUs)
     "isolate_folio",
     "killed",
     "lazyfree_may_go",

@@ -67,6 +67,16 @@ xtensa_retry_kernel_fixup = Patch(
     replaces=_piece(("xtensa",), "killed", _just_returns),
 )
 
+x86_retry_kernel_fixup = Patch(
+    name="x86_retry_kernel_fixup",
+    title="x86: mm: consolidate VM_FAULT_RETRY handling",
+    kind="fix",
+    commit="26178ec11ef3",
+    since="3.19",
+    source="Linus Torvalds, 2014",
+    replaces=_piece(("x86",), "killed", _just_returns),
+)
+
 arm_retry_kernel_fixup = Patch(
     name="arm_retry_kernel_fixup",
     title="ARM: 8692/1: mm: abort uaccess retries upon fatal signal",

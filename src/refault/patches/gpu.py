@@ -1,23 +1,16 @@
-"""User copies of old, and what was proposed against signals in fault handlers of drivers.
+"""What was proposed against signals in fault handlers of drivers, in 2018 and by practice since.
 
-The proposals are of 2018, or practised by file systems since. Those that let the task carry how it
-sleeps set ``sleep_state`` around the handler and put it back behind it.
+Proposals that let the task carry how it sleeps set ``sleep_state`` around the handler and put it
+back behind it.
 """
 
 from __future__ import annotations
 
-from refault.linux.arch.x86.lib.copy_user_64 import (
-    Move,
-    UserCopy,
-    copy_loop,
-    copy_user_handle_tail,
-)
-from refault.linux.drivers.char.hw_random.core import CHUNK, RANDOM, Hwrng
 from refault.linux.drivers.gpu.drm.drm_gem import GemObject
 from refault.linux.drivers.gpu.drm.i915.i915_gem_mman import vm_fault_gtt
 from refault.linux.drivers.gpu.drm.ttm.ttm_bo_vm import ttm_bo_vm_fault
 from refault.linux.include.linux.mm_flags import FaultFlag, VmFault
-from refault.linux.include.linux.mm_types import MmStruct, VmFaultInfo
+from refault.linux.include.linux.mm_types import VmFaultInfo
 from refault.linux.include.linux.sched import (
     TASK_INTERRUPTIBLE,
     TASK_KILLABLE,
@@ -25,51 +18,14 @@ from refault.linux.include.linux.sched import (
     TaskState,
 )
 from refault.linux.include.linux.sched.signal import fatal_signal_pending
-from refault.linux.include.uapi.errno import EFAULT, ERESTARTSYS
+from refault.linux.include.uapi.errno import EWOULDBLOCK
 from refault.linux.include.uapi.signal import SIGKILL, Signal, Sigset, sigset
-from refault.linux.kernel.locking.mutex import mutex_lock_interruptible, mutex_unlock
+from refault.linux.kernel.locking.mutex import Mutex, _mutex_lock, mutex_trylock
 from refault.linux.kernel.signal import set_current_blocked
-from refault.linux.lib.usercopy import _copy_to_user
 from refault.linux.modelled import current
 from refault.patches.patch import Patch
 
 THREAD = "LKML 2018-04-04, Vetter and Wilcox: Signal handling in a page fault handler"
-
-
-def _try_the_tail(move: Move) -> UserCopy:
-    done = copy_loop(move)
-    return copy_user_handle_tail(move, done) if done.left else done
-
-
-copy_user_one_try = Patch(
-    name="copy_user_one_try",
-    title="x86: inline the 'rep movs' in user copies for the FSRM case",
-    kind="fix",
-    commit="577e6a7fd50d",
-    since="6.4",
-    source="Linus Torvalds, 2023; before it a copy that had failed was tried again byte by byte",
-    replaces={"copy_user_generic": _try_the_tail},
-)
-
-
-def _copy_under_the_lock(rng: Hwrng, mm: MmStruct, address: int) -> int:
-    if mutex_lock_interruptible(rng.reading_mutex):
-        return -ERESTARTSYS
-    left = _copy_to_user(mm, address, RANDOM, CHUNK)
-    mutex_unlock(rng.reading_mutex)
-    return -EFAULT if left else CHUNK
-
-
-hwrng_copy_unlocked = Patch(
-    name="hwrng_copy_unlocked",
-    title="hwrng: core - Fix page fault dead lock on mmap-ed hwrng",
-    kind="fix",
-    commit="78aafb3884f6",
-    since="6.8",
-    stable={"6.1": "6.1.76", "6.6": "6.6.15"},
-    source="Herbert Xu, 2023; CVE-2023-52615",
-    replaces={"rng_dev_read": _copy_under_the_lock},
-)
 
 
 def _set_sleep_state(state: TaskState) -> TaskState:
@@ -132,6 +88,26 @@ sleep_state = Patch(
     kind="proposal",
     source=f"{THREAD}; the sketch as it was posted",
     replaces={"vm_fault_begin": _interruptible, "vm_fault_end": _restore},
+)
+
+
+def _not_at_all(lock: Mutex) -> int:
+    cell = current().sleep_state
+    if cell is None or cell.read() != TASK_KILLABLE:
+        return _mutex_lock(lock, TASK_INTERRUPTIBLE)
+    return 0 if mutex_trylock(lock) else -EWOULDBLOCK
+
+
+sleep_state_noblock = Patch(
+    name="sleep_state_noblock",
+    title="mutex: return -EWOULDBLOCK to a task that shall not sleep",
+    kind="proposal",
+    source=f"{THREAD}; what the sketch was for, told of faults of the kernel",
+    replaces={
+        "vm_fault_begin": _killable_in_the_kernel,
+        "vm_fault_end": _restore,
+        "mutex_lock_interruptible": _not_at_all,
+    },
 )
 
 

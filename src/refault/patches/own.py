@@ -24,6 +24,7 @@ from refault.patches import (
     uffd_locks,
     uffd_move,
     uffd_release,
+    user_copies,
     userfaultfd,
     vma_lock,
 )
@@ -52,6 +53,7 @@ MODULES = (
     arch_fault,
     folio_lock,
     signals,
+    user_copies,
     gpu,
     generic_page_fault,
 )

@@ -43,6 +43,7 @@ def everywhere(
     expect={
         **everywhere({}, "holds"),
         **everywhere(dict.fromkeys(TEN, "livelock"), "holds", WITHOUT),
+        "without x86_retry_kernel_fixup": "livelock",
         "on xtensa, without xtensa_retry_kernel_fixup": "livelock",
         "on arm, without arm_retry_kernel_fixup": "livelock",
         "on arm64, without arm64_retry_kernel_fixup": "livelock",

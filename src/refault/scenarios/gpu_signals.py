@@ -174,6 +174,23 @@ def copy_from_a_locked_device_i915_4_16(k: Kernel) -> None:
     stays_locked(k, i915_vm_ops_4_16)
 
 
+@scenario(
+    source=VETTER,
+    expect={"": "deadlock", "with sleep_state_noblock": "livelock"},
+)
+def copy_from_a_locked_device_without_a_signal(k: Kernel) -> None:
+    """A mutex that says -EWOULDBLOCK in place of sleeping makes the copy spin without a signal.
+
+    -EWOULDBLOCK is -EAGAIN, which i915 makes NOPAGE of.
+    """
+    b = buffer(k, i915_vm_ops)
+    b.hold(k.program.cell("never", False), device=True)
+
+    @k.thread(process=b.process)
+    def program() -> None:
+        assert ioctl_in(b.page, 8) == 0, FAILED
+
+
 @scenario(source=VETTER, claims=("6", "9", "10"), expect=SPINS)
 def copy_from_a_locked_buffer_ttm(k: Kernel) -> None:
     """Saying RETRY first does not help in the kernel: the second attempt says NOPAGE."""

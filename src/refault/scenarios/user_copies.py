@@ -9,12 +9,17 @@ from refault.linux.drivers.char.hw_random.core import CHUNK, Hwrng, rng_dev_read
 from refault.linux.include.linux.mm import Found, VmOperations
 from refault.linux.include.linux.mm_flags import VmFault
 from refault.linux.include.linux.mm_types import VmFaultInfo
-from refault.linux.include.uapi.errno import EFAULT
+from refault.linux.include.uapi.errno import EBUSY, EFAULT
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.locking.mutex import mutex_lock, mutex_unlock
 from refault.linux.lib.usercopy import _copy_from_user as copy_from_user
 from refault.linux.lib.usercopy import raw_copy_from_user
 from refault.linux.mm.filemap_fault import filemap_fault
+from refault.linux.sound.core.pcm_native import (
+    SndPcmRuntime,
+    __snd_pcm_lib_xfer,
+    snd_pcm_oss_mmap,
+)
 from refault.linux.syscalls import ioctl_in, ioctl_out, read_file, write_file
 from refault.scenarios.api import scenario
 
@@ -138,8 +143,8 @@ def what_a_failed_copy_is_told_as(k: Kernel) -> None:
 
 
 @scenario(
-    source="Linus Torvalds and Nick Piggin, 2006: why write(2) copies with page faults disabled",
-    expect={"": "holds"},
+    source="Nick Piggin, 2007: mm: fix pagecache write deadlocks",
+    expect={"": "holds", "without pagecache_write_nofault": "deadlock"},
 )
 def write_of_the_page_to_itself(k: Kernel) -> None:
     """A file written from a mapping of the very page that is being written does not deadlock.
@@ -156,6 +161,54 @@ def write_of_the_page_to_itself(k: Kernel) -> None:
     @k.thread
     def truncater() -> None:
         page.dontneed()
+
+
+@scenario(
+    source="Nick Piggin, 2007: mm: fix pagecache write deadlocks",
+    expect={"": "holds", "without pagecache_write_nofault": "deadlock"},
+)
+def write_of_a_page_to_another_and_back(k: Kernel) -> None:
+    """Two programs that each write to a file what they have mapped of the other's."""
+    one, other = k.file("one"), k.file("other")
+    process = k.mm()
+    of_one, of_other = process.mmap(file=one, shared=True), process.mmap(file=other, shared=True)
+
+    @k.thread
+    def there() -> None:
+        assert write_file(one, of_other, PAGE_SIZE) == PAGE_SIZE
+
+    @k.thread
+    def back() -> None:
+        assert write_file(other, of_one, PAGE_SIZE) == PAGE_SIZE
+
+
+@scenario(
+    source="Michal Hocko, 2017: mm, oom: fix potential data corruption when oom_reaper races with"
+    " writer",
+    expect={"": "holds", "without oom_unstable": "assertion failure"},
+)
+def written_to_a_file_while_reaped(k: Kernel) -> None:
+    """A program whose memory is being reaped writes it to a file: all of it, or nothing.
+
+    The reaper begins before the thread is told that it is being killed. Where the page came back
+    as zeroes, these were written, for all to see.
+    """
+    process, file = k.mm(), k.file("file")
+    page = process.mmap(contents="page")
+    seen = k.mm("other").mmap(file=file, shared=True)
+    stored = k.program.cell("stored", False)
+
+    @k.thread
+    def writer() -> None:
+        page.store(7)
+        stored.write(True)
+        if write_file(file, page, PAGE_SIZE) == PAGE_SIZE:
+            assert seen.load() == 7, "zeroes were written"
+
+    @k.thread
+    def oom_reaper() -> None:
+        stored.wait(bool)
+        process.oom_reap()
 
 
 HWRNG = "Herbert Xu, 2023: hwrng: core - Fix page fault dead lock on mmap-ed hwrng; CVE-2023-52615"
@@ -180,3 +233,23 @@ def random_numbers_into_a_mapping_of_them(k: Kernel) -> None:
     @k.thread
     def program() -> None:
         assert k.syscall(lambda: rng_dev_read(rng, page.mm, page.address)) == CHUNK
+
+
+@scenario(
+    source="Takashi Iwai, 2022: ALSA: pcm: Fix potential AB/BA lock with buffer_mutex",
+    expect={"": "holds", "without pcm_buffer_accessing": "deadlock"},
+)
+def sound_written_while_it_is_mapped(k: Kernel) -> None:
+    """A copy from the user under a lock that another one takes with mmap_lock held for writing."""
+    process = k.mm()
+    page = process.mmap()
+    runtime = SndPcmRuntime(k.program)
+
+    @k.thread
+    def player() -> None:
+        came = k.syscall(lambda: __snd_pcm_lib_xfer(runtime, page.mm, page.address, LONG))
+        assert came in (LONG, -EBUSY)
+
+    @k.thread
+    def mapper() -> None:
+        k.syscall(lambda: snd_pcm_oss_mmap(runtime, page.mm))

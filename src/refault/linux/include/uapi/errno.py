@@ -29,6 +29,8 @@ ERESTART_RESTARTBLOCK = 516
 
 _NAMES = {number: name for name, number in list(globals().items()) if name.startswith("E")}
 
+EWOULDBLOCK = EAGAIN
+
 
 def errno_name(result: int) -> str:
     """Return ``-EAGAIN`` for -11; a number without a name as it is."""

@@ -106,7 +106,8 @@ do_user_addr_fault = register(
         segv=SiCode.SEGV_MAPERR,
         mceerr=True,
         storage="thread.cr2, error_code, trap_nr",
-    )
+    ),
+    pieces=("killed",),
 )
 
 
