@@ -142,9 +142,7 @@ CAUTIOUS_BURGLAR = Model(
 )
 """The same, where the very trust in the mutex keeps the search from seeing it broken open."""
 
-COUNTED = Model(
-    (0, 0, 0), 0, 0, (Task((Cas(0, 2, 0), Store(1, 0))), Task((Add(0, 1), Add(0, 1))))
-)
+COUNTED = Model((0, 0, 0), 0, 0, (Task((Cas(0, 2, 0), Store(1, 0))), Task((Add(0, 1), Add(0, 1)))))
 """At zero a look for two and a step of the count commute; after that step they do not."""
 
 GATE = Model(
