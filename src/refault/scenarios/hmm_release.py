@@ -1,8 +1,8 @@
 """A process ends while a device is at work on its memory: the thread on hmm_release() of 2018.
 
-HMM passes on what its mmu notifier is told to its mirrors, with ``mirrors_sem`` held for reading.
-The question was what to hold while drivers are told that the process ends, and they wait for work that
-may itself be in the middle of an invalidation.
+HMM passes on what its mmu notifier is told to its mirrors, with ``mirrors_sem`` held for
+reading. The question was what to hold while drivers are told that the process ends, and they
+wait for work that may itself be in the middle of an invalidation.
 """
 
 from __future__ import annotations

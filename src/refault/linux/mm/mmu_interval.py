@@ -2,8 +2,8 @@
 
 Who has looked a page up in the CPU's page table asks, under the lock that his callback takes,
 whether the sequence still is what it was before he looked. If it is, no callback has come since,
-and the next one has to wait for the lock. The tree is only changed while nothing is invalidated, so that
-the tree can be walked without its lock, and who takes an interval out waits for that.
+and the next one has to wait for the lock. The tree is only changed while nothing is invalidated,
+so that the tree can be walked without its lock, and who takes an interval out waits for that.
 """
 
 from __future__ import annotations
