@@ -133,6 +133,11 @@ def test_a_backport_counts_from_its_stable_release_on() -> None:
     ]
 
 
+def test_a_fix_older_than_all_versions_is_in_each_of_them() -> None:
+    fix = _fix("f", "2.6.25", "pte_must_wait")
+    assert all(parse(version).has(fix) for version in releases())
+
+
 def test_of_two_patches_of_one_function_one_must_say_that_it_is_over_the_other() -> None:
     newer = _fix("newer", "6.5", "pte_must_wait")
     older = _fix("older", "6.1", "pte_must_wait", over=("newer",))
