@@ -2,7 +2,8 @@
 
 The lock of a folio itself is in ``folio_lock.py``. A fault that has to wait for a folio drops its
 lock first where it may: on the first attempt of one that can be retried. It then says RETRY,
-whatever has become of the folio. Otherwise it waits with the fault lock held.
+whatever has become of the folio. Otherwise it waits with the fault lock held. Of a fault that is
+KILLABLE a fatal signal ends either wait, and no other signal does: INTERRUPTIBLE is not looked at.
 """
 
 from __future__ import annotations
@@ -43,15 +44,24 @@ __all__ = [
 def __folio_lock_or_retry(pfn: int, vmf: VmFaultInfo) -> VmFault:
     """Take the lock of a folio that was just seen locked, or say RETRY.
 
-    Without NOWAIT the fault lock has been dropped when it says so.
+    Without NOWAIT the fault lock has been dropped when it says so, for whatever reason. Whether a
+    wait was cut short nobody asks: who retries finds out.
     """
+    killable = bool(vmf.flags & FaultFlag.KILLABLE)
     if fault_flag_allow_retry_first(vmf.flags):
         if vmf.flags & FaultFlag.RETRY_NOWAIT:
             return VmFault.RETRY
         release_fault_lock(vmf)
-        folio_wait_locked(pfn)
+        if killable:
+            folio_wait_locked_killable(pfn)
+        else:
+            folio_wait_locked(pfn)
         return VmFault.RETRY
-    folio_lock(pfn)
+    if not killable:
+        folio_lock(pfn)
+    elif folio_lock_killable(pfn):
+        release_fault_lock(vmf)
+        return VmFault.RETRY
     return VmFault.NONE
 
 

@@ -27,10 +27,12 @@ from refault.linux.include.linux.pgtable import mk_pte, ptep_get, set_pte_at
 from refault.linux.kernel.locking.rwsem import down_read, up_read
 from refault.linux.mm.filemap import (
     folio_lock,
+    folio_lock_killable,
     folio_trylock,
     folio_unlock,
     maybe_unlock_mmap_for_io,
 )
+from refault.linux.mm.mmap_lock import release_fault_lock
 from refault.linux.mm.page_cache import cache_insert, cached
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.modelled import kernel_function
@@ -40,14 +42,20 @@ from refault.linux.modelled import kernel_function
 def lock_folio_maybe_drop_mmap(vmf: VmFaultInfo, pfn: int, dropped: bool) -> tuple[bool, bool]:
     """Lock a folio; returns whether that was done, and whether the fault lock is dropped by now.
 
-    Under NOWAIT it gives up where it would have to wait, and keeps the fault lock.
+    Under NOWAIT it gives up where it would have to wait, and keeps the fault lock. One that is
+    killed while it waits gives the fault lock back: only after RETRY does anybody look for signals.
     """
     if folio_trylock(pfn):
         return True, dropped
     if vmf.flags & FaultFlag.RETRY_NOWAIT:
         return False, dropped
     dropped = maybe_unlock_mmap_for_io(vmf, dropped)
-    folio_lock(pfn)
+    if not vmf.flags & FaultFlag.KILLABLE:
+        folio_lock(pfn)
+    elif folio_lock_killable(pfn):
+        if not dropped:
+            release_fault_lock(vmf)
+        return False, True
     return True, dropped
 
 

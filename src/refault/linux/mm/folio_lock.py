@@ -120,7 +120,9 @@ def folio_lock(pfn: int) -> None:
 def folio_lock_killable(pfn: int) -> int:
     """Take the lock bit; -EINTR where SIGKILL ends the wait for it."""
     might_sleep("folio_lock_killable()")
-    if not frame(pfn).lock.update(trylock, current_task()):
+    if current().signals is None and current_kernel().folio_waits is None:
+        frame(pfn).lock.update(_lock, current_task())
+    elif not frame(pfn).lock.update(trylock, current_task()):
         err = folio_wait_bit_common(pfn, TASK_KILLABLE, Behavior.EXCLUSIVE)
         if err:
             return err
