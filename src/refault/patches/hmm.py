@@ -1,12 +1,16 @@
-"""How HMM's mirrors were released, or were to be, when their process ended."""
+"""How HMM's mirrors were released, or were to be, and what devices did without."""
 
 from __future__ import annotations
 
 from refault.explore import restart
 from refault.linux.include.linux.hmm import Hmm, HmmMirror
-from refault.linux.include.linux.mmu_notifier import MmuNotifierRange
+from refault.linux.include.linux.mm_flags import FaultFlag, VmFault
+from refault.linux.include.linux.mm_types import VmFaultInfo
+from refault.linux.include.linux.mmu_notifier import MmuIntervalNotifier, MmuNotifierRange
 from refault.linux.kernel.locking.rwsem import down_write, up_write
 from refault.linux.mm.hmm_mirror import hmm_invalidate_range, release_mirror
+from refault.linux.mm.memory.device_private import pgmap_of
+from refault.linux.mm.mmap_lock import vma_end_read
 from refault.patches.patch import Patch
 
 THREAD = "LKML 2018-03, [PATCH 03/15] mm/hmm: HMM should have a callback before MM is destroyed v2"
@@ -118,4 +122,36 @@ hmm_invalidate_start = Patch(
         "hmm_invalidate_range_start": _nothing_yet,
         "hmm_invalidate_range_end": _afterwards,
     },
+)
+
+
+def _never(interval: MmuIntervalNotifier) -> bool:
+    return False
+
+
+hmm_never_retries = Patch(
+    name="hmm_never_retries",
+    title="lib/test_hmm: map what was found without asking whether it is still so",
+    kind="proposal",
+    source="what mmu_interval_read_retry() is there for: a change of our own, for the worse",
+    replaces={"mmu_interval_read_retry": _never},
+)
+
+
+def _fault_without_reference(vmf: VmFaultInfo) -> VmFault:
+    """Ask the device for the page that was read without the page-table lock."""
+    if vmf.flags & FaultFlag.VMA_LOCK:
+        vma_end_read(vmf.vma)
+        return VmFault.RETRY
+    return pgmap_of(vmf.orig_pte.pfn).migrate_to_ram(vmf, vmf.orig_pte.pfn, -1)
+
+
+devpriv_fault_ref = Patch(
+    name="devpriv_fault_ref",
+    title="mm/memory.c: fix race when faulting a device private page",
+    kind="fix",
+    commit="16ce101db85d",
+    since="6.1",
+    source="Alistair Popple, 2022; CVE-2022-3523",
+    replaces={"do_device_private": _fault_without_reference},
 )

@@ -9,6 +9,7 @@ from refault.linux.include.linux.mmu_notifier import (
 )
 from refault.linux.kernel.rcu.srcutree import srcu_read_lock, srcu_read_unlock, synchronize_srcu
 from refault.linux.mm.exit_mmap import free_all, unmap_all
+from refault.linux.mm.mmu_interval import seq_has_changed
 from refault.linux.mm.mmu_notifier import hashed, unhash
 from refault.patches.patch import Patch
 
@@ -29,8 +30,8 @@ notifier_range_pairing = Patch(
 )
 
 
-def _released_unlocked(subscriptions: NotifierSubscriptions, seq: int) -> bool:
-    return subscriptions.invalidate_seq.read() != seq
+def _released_unlocked(subscriptions: NotifierSubscriptions) -> bool:
+    return seq_has_changed(subscriptions)
 
 
 interval_remove_locked = Patch(

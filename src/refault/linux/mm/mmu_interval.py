@@ -3,18 +3,20 @@
 Who has looked a page up in the CPU's page table asks, under the lock that his callback takes,
 whether the sequence still is what it was before he looked. If it is, no callback has come since,
 and the next one has to wait for the lock. The tree is only changed while nothing is invalidated,
-so that the tree can be walked without its lock, and who takes an interval out waits for that.
+so that it can be walked without its lock, and who takes an interval out waits for that.
 """
 
 from __future__ import annotations
 
-from refault.explore import Violation, restart
+from refault.explore import Violation, atomic, current_task, restart
 from refault.linux.include.linux.mm_types import MmStruct
 from refault.linux.include.linux.mmu_notifier import (
+    IntervalSeq,
     MmuIntervalNotifier,
     MmuNotifierRange,
     MmuNotifyEvent,
     NotifierSubscriptions,
+    SubscriptionsSeq,
     subscriptions_of,
 )
 from refault.linux.include.linux.sched import TASK_NORMAL, TASK_UNINTERRUPTIBLE
@@ -37,41 +39,65 @@ def _down(active: int) -> tuple[int, int]:
     return active - 1, active - 1
 
 
-def _more(seq: int) -> tuple[int, None]:
-    return seq + 1, None
+def _begin(seq: SubscriptionsSeq) -> tuple[SubscriptionsSeq, None]:
+    return seq._replace(odd=True), None
 
 
-def _begin(seq: int) -> tuple[int, int]:
-    return seq | 1, seq | 1
+def _more(seq: SubscriptionsSeq) -> tuple[SubscriptionsSeq, None]:
+    return SubscriptionsSeq(), None
+
+
+def _is_odd(seq: SubscriptionsSeq) -> bool:
+    return seq.odd
+
+
+def _watch(seq: SubscriptionsSeq, task: str) -> tuple[SubscriptionsSeq, None]:
+    return seq._replace(watchers=tuple(sorted({*seq.watchers, task}))), None
+
+
+def _changed(seq: SubscriptionsSeq, task: str) -> bool:
+    return task not in seq.watchers
+
+
+def _past(seq: IntervalSeq) -> tuple[IntervalSeq, None]:
+    return seq._replace(current=False), None
+
+
+def _look(seq: IntervalSeq, task: str) -> tuple[IntervalSeq, bool]:
+    return seq._replace(unchanged=tuple(sorted({*seq.unchanged, task}))), seq.current
+
+
+def _was_told(seq: IntervalSeq, task: str) -> bool:
+    return task not in seq.unchanged
+
+
+def _ask(seq: IntervalSeq, task: str) -> tuple[IntervalSeq, bool]:
+    left = tuple(reader for reader in seq.unchanged if reader != task)
+    return seq._replace(unchanged=left), task not in seq.unchanged
 
 
 @kernel_function("mm/mmu_notifier.c", quiet=True)
-def mn_itree_inv_start_range(
-    subscriptions: NotifierSubscriptions, range: MmuNotifierRange
-) -> tuple[int, bool]:
-    """Count an invalidation; returns the sequence, and whether it hits an interval."""
+def mn_itree_inv_start_range(subscriptions: NotifierSubscriptions, range: MmuNotifierRange) -> bool:
+    """Count an invalidation; tells whether it hits an interval."""
     spin_lock(subscriptions.lock)
     subscriptions.active.update(_up)
     hit = any(i.in_tree.read() for i in subscriptions.intervals if i.overlaps(range))
     if hit:
-        seq = subscriptions.invalidate_seq.update(_begin)
-    else:
-        seq = subscriptions.invalidate_seq.read()
+        subscriptions.invalidate_seq.update(_begin)
     spin_unlock(subscriptions.lock)
-    return seq, hit
+    return hit
 
 
 @kernel_function("mm/mmu_notifier.c", quiet=True)
 def mn_itree_invalidate(subscriptions: NotifierSubscriptions, range: MmuNotifierRange) -> int:
     """Tell the intervals that the range meets; -EAGAIN, and it is over, where one had to wait."""
-    seq, hit = mn_itree_inv_start_range(subscriptions, range)
-    if not hit:
+    if not mn_itree_inv_start_range(subscriptions, range):
         return 0
     for interval in subscriptions.intervals:
         if not (interval.overlaps(range) and interval.in_tree.read()):
             continue
         interval.memory.read()
-        if not interval.invalidate(range, seq):
+        if not interval.invalidate(range):
             if range.blockable:
                 raise Violation("BUG", f"{interval} refuses an invalidation that may sleep")
             mn_itree_inv_end(subscriptions)
@@ -85,13 +111,21 @@ def mn_itree_inv_end(subscriptions: NotifierSubscriptions) -> None:
     spin_lock(subscriptions.lock)
     last = not subscriptions.active.update(_down) and mn_itree_is_invalidating(subscriptions)
     if last:
-        subscriptions.invalidate_seq.update(_more)
+        _advance(subscriptions)
         for interval in subscriptions.intervals:
             if interval.deferred.read():
                 _do_deferred(interval)
     spin_unlock(subscriptions.lock)
     if last:
         __wake_up(subscriptions.wq, TASK_NORMAL, 0, ANY)
+
+
+def _advance(subscriptions: NotifierSubscriptions) -> None:
+    """Move the sequence on, in one write: no interval has the current one any more."""
+    with atomic():
+        subscriptions.invalidate_seq.update(_more)
+        for interval in subscriptions.intervals:
+            interval.invalidate_seq.update(_past)
 
 
 def _do_deferred(interval: MmuIntervalNotifier) -> None:
@@ -103,78 +137,80 @@ def _do_deferred(interval: MmuIntervalNotifier) -> None:
 @kernel_function("mm/mmu_notifier.c", quiet=True)
 def mn_itree_is_invalidating(subscriptions: NotifierSubscriptions) -> bool:
     """Tell whether an interval is being invalidated."""
-    return bool(subscriptions.invalidate_seq.read() & 1)
+    return subscriptions.invalidate_seq.peek(_is_odd)
 
 
 @kernel_function("mm/mmu_notifier.c", quiet=True)
 def mn_itree_release(subscriptions: NotifierSubscriptions, mm: MmStruct) -> None:
     """Invalidate all there is, for good."""
     range = MmuNotifierRange(mm, 0, 1 << 63, MmuNotifyEvent.RELEASE)
-    if mn_itree_inv_start_range(subscriptions, range)[1]:
+    if mn_itree_inv_start_range(subscriptions, range):
         for interval in subscriptions.intervals:
             if interval.in_tree.read():
                 interval.memory.read()
-                interval.invalidate(range, subscriptions.invalidate_seq.read())
+                interval.invalidate(range)
     mn_itree_inv_end(subscriptions)
 
 
 @kernel_function("mm/mmu_notifier.c", label=lambda i: f"mmu_interval_read_begin({i})")
-def mmu_interval_read_begin(interval: MmuIntervalNotifier) -> int:
-    """Wait until the interval is not being invalidated; returns its sequence, to compare later."""
+def mmu_interval_read_begin(interval: MmuIntervalNotifier) -> None:
+    """Remember the sequence of the interval, and wait until it is not being invalidated."""
     subscriptions = subscriptions_of(interval.mm)
     spin_lock(subscriptions.lock)
-    seq = interval.invalidate_seq.read()
-    invalidating = seq == subscriptions.invalidate_seq.read()
+    invalidating = interval.invalidate_seq.update(_look, current_task())
+    if invalidating:
+        subscriptions.invalidate_seq.update(_watch, current_task())
     spin_unlock(subscriptions.lock)
     if invalidating:
-        _wait(subscriptions, seq)
-    return seq
+        _wait(subscriptions)
 
 
-def _differs(seq: int, old: int) -> bool:
-    return seq != old
-
-
-def _wait(subscriptions: NotifierSubscriptions, seq: int) -> None:
-    """``wait_event()`` for the end of the invalidation that has this sequence."""
+def _wait(subscriptions: NotifierSubscriptions) -> None:
+    """``wait_event()`` for the end of the invalidation that the task has seen."""
     might_sleep(f"wait_event({subscriptions.wq})")
-    if mmu_interval_seq_released(subscriptions, seq):
+    if mmu_interval_seq_released(subscriptions):
         return
-    entry = DEFINE_WAIT(until=Until(subscriptions.invalidate_seq, _differs, (seq,)))
+    until = Until(subscriptions.invalidate_seq, _changed, (current_task(),))
+    entry = DEFINE_WAIT(until=until)
     while True:
         restart()
         prepare_to_wait(subscriptions.wq, entry, TASK_UNINTERRUPTIBLE)
-        if mmu_interval_seq_released(subscriptions, seq):
+        if mmu_interval_seq_released(subscriptions):
             break
         schedule()
     finish_wait(subscriptions.wq, entry)
 
 
 @kernel_function("mm/mmu_notifier.c", quiet=True)
-def mmu_interval_seq_released(subscriptions: NotifierSubscriptions, seq: int) -> bool:
-    """Tell whether an invalidation has ended, and all that had been put off until then is done."""
+def mmu_interval_seq_released(subscriptions: NotifierSubscriptions) -> bool:
+    """Tell whether the invalidation has ended, and all that had been put off until then is done."""
     spin_lock(subscriptions.lock)
-    released = subscriptions.invalidate_seq.read() != seq
+    released = seq_has_changed(subscriptions)
     spin_unlock(subscriptions.lock)
     return released
 
 
-@kernel_function("include/linux/mmu_notifier.h", quiet=True)
-def mmu_interval_set_seq(interval: MmuIntervalNotifier, seq: int) -> None:
-    """What a callback does with the sequence it is given, under the lock of its owner."""
-    interval.invalidate_seq.write(seq)
+def seq_has_changed(subscriptions: NotifierSubscriptions) -> bool:
+    """Tell whether the sequence is another than the one that the task has seen."""
+    return subscriptions.invalidate_seq.peek(_changed, current_task())
 
 
 @kernel_function("include/linux/mmu_notifier.h", quiet=True)
-def mmu_interval_read_retry(interval: MmuIntervalNotifier, seq: int) -> bool:
+def mmu_interval_set_seq(interval: MmuIntervalNotifier) -> None:
+    """What a callback does with the sequence that it is given, under the lock of its owner."""
+    interval.invalidate_seq.write(IntervalSeq(current=True))
+
+
+@kernel_function("include/linux/mmu_notifier.h", quiet=True)
+def mmu_interval_read_retry(interval: MmuIntervalNotifier) -> bool:
     """Tell, under that lock, whether the range was invalidated since ``read_begin()``."""
-    return interval.invalidate_seq.read() != seq
+    return interval.invalidate_seq.update(_ask, current_task())
 
 
 @kernel_function("include/linux/mmu_notifier.h", quiet=True)
-def mmu_interval_check_retry(interval: MmuIntervalNotifier, seq: int) -> bool:
+def mmu_interval_check_retry(interval: MmuIntervalNotifier) -> bool:
     """The same without the lock, for who would rather not go on in vain."""
-    return interval.invalidate_seq.read() != seq
+    return interval.invalidate_seq.peek(_was_told, current_task())
 
 
 @kernel_function("mm/mmu_notifier.c", label=lambda i: f"mmu_interval_notifier_insert({i})")
@@ -183,7 +219,7 @@ def mmu_interval_notifier_insert(interval: MmuIntervalNotifier) -> None:
     subscriptions = subscriptions_of(interval.mm)
     spin_lock(subscriptions.lock)
     if not subscriptions.active.read():
-        interval.invalidate_seq.write(subscriptions.invalidate_seq.read() - 1)
+        interval.invalidate_seq.write(IntervalSeq())
         interval.in_tree.write(True)
     else:
         if mn_itree_is_invalidating(subscriptions):
@@ -191,7 +227,7 @@ def mmu_interval_notifier_insert(interval: MmuIntervalNotifier) -> None:
         else:
             subscriptions.invalidate_seq.update(_begin)
             interval.in_tree.write(True)
-        interval.invalidate_seq.write(subscriptions.invalidate_seq.read())
+        interval.invalidate_seq.write(IntervalSeq(current=True))
     spin_unlock(subscriptions.lock)
 
 
@@ -204,7 +240,7 @@ def mmu_interval_notifier_remove(interval: MmuIntervalNotifier) -> None:
     """
     subscriptions = subscriptions_of(interval.mm)
     might_sleep(f"mmu_interval_notifier_remove({interval})")
-    seq = 0
+    wait = False
     spin_lock(subscriptions.lock)
     if not mn_itree_is_invalidating(subscriptions):
         interval.in_tree.write(False)
@@ -212,7 +248,8 @@ def mmu_interval_notifier_remove(interval: MmuIntervalNotifier) -> None:
         interval.deferred.write(False)
     else:
         interval.deferred.write(True)
-        seq = subscriptions.invalidate_seq.read()
+        subscriptions.invalidate_seq.update(_watch, current_task())
+        wait = True
     spin_unlock(subscriptions.lock)
-    if seq:
-        _wait(subscriptions, seq)
+    if wait:
+        _wait(subscriptions)

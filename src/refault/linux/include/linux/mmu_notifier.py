@@ -5,9 +5,9 @@ of the CPU's page table change, and when that is over, and must not use what it 
 *interval notifier* is told of one range only, and once: it keeps a sequence number by which its
 owner learns whether what he has just looked up is stale.
 
-Only the processes of stories with a notifier have ``mm.notifiers``; to all others the calls below
-cost nothing. The sequence number grows with each invalidation that hits an interval notifier, so
-a story must not have endlessly many of those.
+Only the processes of stories with a notifier have ``mm.notifiers``; to all others the calls cost
+nothing. A sequence number has no meaning but to tell whether it still is the one that somebody has
+seen, so in its place the model keeps who has seen it: the number would grow for ever.
 """
 
 from __future__ import annotations
@@ -71,8 +71,28 @@ class MmuNotifierOps:
     free_notifier: Callable[[], None] | None = None
 
 
-Invalidate = Callable[[MmuNotifierRange, int], bool]
-"""Of an interval notifier: given the range and the new sequence; False if it must not sleep."""
+Invalidate = Callable[[MmuNotifierRange], bool]
+"""Of an interval notifier: given the range; False if it would have to sleep and must not."""
+
+
+class IntervalSeq(NamedTuple):
+    """``invalidate_seq`` of an interval: where the sequence stood when it was invalidated last.
+
+    ``current``: that is where it still stands; ``unchanged``: who has looked since.
+    """
+
+    current: bool = False
+    unchanged: tuple[str, ...] = ()
+
+
+class SubscriptionsSeq(NamedTuple):
+    """``invalidate_seq`` of a process: ``odd`` while an interval is invalidated.
+
+    ``watchers`` have seen it so and wait for it to change.
+    """
+
+    odd: bool = False
+    watchers: tuple[str, ...] = ()
 
 
 class MmuNotifier:
@@ -98,8 +118,8 @@ class MmuNotifier:
 class MmuIntervalNotifier:
     """``struct mmu_interval_notifier``: who is told of what happens from ``start`` to ``end``.
 
-    ``invalidate_seq`` is where the sequence stood when the range was invalidated last; ``in_tree``
-    says whether it is told, ``deferred`` that this is to change when nothing is invalidated.
+    ``in_tree`` says whether it is told, ``deferred`` that this is to change when nothing is
+    invalidated.
     """
 
     def __init__(
@@ -118,7 +138,9 @@ class MmuIntervalNotifier:
         self.end = end
         self.invalidate = invalidate
         self.memory: SlabField[str] = SlabField(mm.program, name, name)
-        self.invalidate_seq: Cell[int] = mm.program.cell(f"{name}.invalidate_seq", FIRST_SEQ - 1)
+        self.invalidate_seq: Cell[IntervalSeq] = mm.program.cell(
+            f"{name}.invalidate_seq", IntervalSeq()
+        )
         self.in_tree: Cell[bool] = mm.program.cell(f"{name}.in_tree", inserted)
         self.deferred: Cell[bool] = mm.program.cell(f"{name}.deferred", False)
         subscriptions_of(mm).intervals.append(self)
@@ -131,16 +153,12 @@ class MmuIntervalNotifier:
         return self.name
 
 
-FIRST_SEQ = 2
-
-
 class NotifierSubscriptions:
     """``struct mmu_notifier_subscriptions``: the notifiers of a process.
 
     The list of ``notifiers`` has all that there can be, the newest first. It is read under ``srcu``
     and changed under ``lock``; a reader who stands on one that is taken out goes on to those that
-    are in it then. The tree of ``intervals`` only changes while nothing is invalidated. The
-    number ``invalidate_seq`` is odd while an interval is.
+    are in it then. The tree of ``intervals`` only changes while nothing is invalidated.
     """
 
     def __init__(self, mm: MmStruct) -> None:
@@ -150,7 +168,9 @@ class NotifierSubscriptions:
         self.srcu = SrcuStruct(program, f"{prefix}srcu")
         self.lock = SpinLock(program, f"{prefix}subscriptions", quiet=True)
         self.wq = WaitQueueHead(program, f"{prefix}subscriptions.wq", quiet=True)
-        self.invalidate_seq: Cell[int] = program.cell(f"{prefix}invalidate_seq", FIRST_SEQ)
+        self.invalidate_seq: Cell[SubscriptionsSeq] = program.cell(
+            f"{prefix}invalidate_seq", SubscriptionsSeq()
+        )
         self.active: Cell[int] = program.cell(f"{prefix}active_invalidate_ranges", 0)
 
 
