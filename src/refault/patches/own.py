@@ -12,6 +12,7 @@ from refault.patches import (
     hmm,
     kvm,
     notifiers,
+    prefetch,
     reuse,
     rwsem,
     selftest,
@@ -56,6 +57,7 @@ MODULES = (
     user_copies,
     gpu,
     generic_page_fault,
+    prefetch,
 )
 
 

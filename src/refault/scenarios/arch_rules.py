@@ -8,7 +8,7 @@ from refault.linux.arch.entry import MAPERR
 from refault.linux.arch.masks import ACCESS
 from refault.linux.arch.mmu import fetch, store
 from refault.linux.arch.ptrace import USER, Access, Kind
-from refault.linux.arch.table import entry
+from refault.linux.arch.table import entries, entry
 from refault.linux.arch.x86.entry.vsyscall.vsyscall_64 import VSYSCALL_ADDR
 from refault.linux.include.linux.mm_types import Vm, VmFault
 from refault.linux.include.uapi.siginfo import SiCode
@@ -184,6 +184,36 @@ def poisoned_huge_page(k: Kernel) -> None:
     one_access(k)
     answer(k, *(VmFault.HWPOISON_LARGE | VmFault(index << 16) for index in range(16)))
     codes(k, SiCode.BUS_MCEERR_AR)
+
+
+@scenario(source=VIRO_XU, claims=("21",), expect={"": "assertion failure"})
+def fault_details_have_one_place(k: Kernel) -> None:
+    """What ptrace finds of a fault is in the same place of a task, on all architectures."""
+    places = {arch.storage for arch in entries().values()}
+
+    @k.thread
+    def program() -> None:
+        assert len(places) == 1, f"{len(places)} places on {len(entries())} architectures"
+
+
+@scenario(
+    source=VIRO_XU,
+    claims=("25",),
+    expect={"on ia64": "holds", "on ia64, with no_prefetch": "holds"},
+)
+def prefetch_of_the_lock(k: Kernel) -> None:
+    """To look at mmap_lock before it is taken changes nothing, whoever has it."""
+    process = k.mm()
+    page = process.mmap()
+
+    @k.thread
+    def program() -> None:
+        page.store(1)
+        assert page.load() == 1
+
+    @k.thread
+    def other() -> None:
+        page.mprotect(Vm.READ | Vm.WRITE)
 
 
 SERVED = ("x86", "arm", "arm64", "powerpc", "s390")

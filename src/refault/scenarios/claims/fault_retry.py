@@ -125,6 +125,12 @@ CLAIMS = (
         ),
     ),
     Claim(
+        "21",
+        "Where the details of a fault are kept for ptrace varies; no chance to unify that.",
+        AL,
+        (Case("fault-details-have-one-place", "", "assertion failure"),),
+    ),
+    Claim(
         "22",
         "A read fault is fine without VM_READ if there is VM_WRITE, on alpha explicitly.",
         AL,
@@ -151,6 +157,15 @@ CLAIMS = (
             ),
         ),
         always=True,
+    ),
+    Claim(
+        "25",
+        "The prefetch of mmap_lock in ia64's handler is a matter of speed only.",
+        AL,
+        (
+            Case("prefetch-of-the-lock", "on ia64", "holds"),
+            Case("prefetch-of-the-lock", "on ia64, with no_prefetch", "holds"),
+        ),
     ),
     Claim(
         "26",
