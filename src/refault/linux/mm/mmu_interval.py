@@ -63,6 +63,11 @@ def _past(seq: IntervalSeq) -> tuple[IntervalSeq, None]:
     return seq._replace(current=False), None
 
 
+def _set(seq: IntervalSeq) -> tuple[IntervalSeq, None]:
+    """Take the current one; a second invalidation beside the first has the same."""
+    return (seq if seq.current else IntervalSeq(current=True)), None
+
+
 def _look(seq: IntervalSeq, task: str) -> tuple[IntervalSeq, bool]:
     return seq._replace(unchanged=tuple(sorted({*seq.unchanged, task}))), seq.current
 
@@ -198,7 +203,7 @@ def seq_has_changed(subscriptions: NotifierSubscriptions) -> bool:
 @kernel_function("include/linux/mmu_notifier.h", quiet=True)
 def mmu_interval_set_seq(interval: MmuIntervalNotifier) -> None:
     """What a callback does with the sequence that it is given, under the lock of its owner."""
-    interval.invalidate_seq.write(IntervalSeq(current=True))
+    interval.invalidate_seq.update(_set)
 
 
 @kernel_function("include/linux/mmu_notifier.h", quiet=True)
