@@ -225,6 +225,12 @@ def _gpu(contention: Contention) -> Callable[[], str]:
     return table
 
 
+def gpu_2018() -> str:
+    """The same, of the drivers and the kernel of the time."""
+    head, *rows = gpu.by_driver(Contention.UNTIL_BACK, gpu.THEN, "4.16")
+    return _table(head, rows)
+
+
 def gpu_repairs() -> str:
     """What was proposed against it."""
     head, *rows = gpu.by_repair()
@@ -235,6 +241,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "gpu_nobody": _gpu(Contention.NONE),
     "gpu_some_time": _gpu(Contention.SOME_TIME),
     "gpu_until_back": _gpu(Contention.UNTIL_BACK),
+    "gpu_2018": gpu_2018,
     "gpu_repairs": gpu_repairs,
     "functions": functions,
     "patches": patch_table,

@@ -39,12 +39,22 @@ def _cell(case: Case, variant: str = "") -> str:
     return ", ".join(outcomes(case, variant))
 
 
-def by_driver(contention: Contention, drivers: Sequence[str] = TODAY) -> list[Row]:
+THEN = ("i915 of 4.16", "TTM of 4.16")
+"""Drivers as they were when the question was asked."""
+
+
+def by_driver(
+    contention: Contention, drivers: Sequence[str] = TODAY, variant: str = ""
+) -> list[Row]:
     """What comes of an access to a contended buffer: who touches it, what is sent, each driver."""
     return [
         ("the access", "what is sent", *drivers),
         *(
-            (mode.value, sent.value, *(_cell(Case(d, mode, sent, contention)) for d in drivers))
+            (
+                mode.value,
+                sent.value,
+                *(_cell(Case(d, mode, sent, contention), variant) for d in drivers),
+            )
             for mode in Mode
             for sent in Sent
         ),

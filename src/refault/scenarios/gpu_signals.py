@@ -16,7 +16,7 @@ from refault.linux.drivers.gpu.drm.i915.i915_gem_mman import i915_vm_ops, i915_v
 from refault.linux.drivers.gpu.drm.ttm.ttm_bo_vm import ttm_vm_ops, ttm_vm_ops_4_16
 from refault.linux.drivers.gpu.drm.xe.xe_bo import xe_vm_ops
 from refault.linux.include.uapi.signal import SA_RESTART, SIGKILL, SIGUSR1, Signal
-from refault.linux.syscalls import ioctl_in
+from refault.linux.syscalls import ioctl_in, write_file
 from refault.scenarios.api import Expected, scenario
 from refault.scenarios.gpu_drivers import Buffer, Ops, buffer, error_vm_ops
 
@@ -152,9 +152,21 @@ def signal_in_a_copy_vmf_error(k: Kernel) -> None:
     nine_steps(k, error_vm_ops)
 
 
-@scenario(source=VETTER, claims=("6", "9", "10", "11"), expect={**SPINS, DROPPING: "livelock"})
+@scenario(
+    source=VETTER,
+    claims=("6", "9", "10", "11"),
+    expect={
+        **SPINS,
+        DROPPING: "livelock",
+        "on arm64": "livelock",
+        "on um": "livelock",
+    },
+)
 def copy_from_a_locked_buffer_i915(k: Kernel) -> None:
-    """While the lock is held, the program faults in the kernel again and again."""
+    """While the lock is held, the program faults in the kernel again and again.
+
+    So on any architecture; on um it does not even leave the handler of faults meanwhile.
+    """
     stays_locked(k, i915_vm_ops)
 
 
@@ -223,6 +235,24 @@ def killed_in_a_copy_i915(k: Kernel) -> None:
     the answer is NOPAGE all the same.
     """
     stays_locked(k, i915_vm_ops, SIGKILL)
+
+
+@scenario(
+    source="mm/filemap.c in 6.18: generic_perform_write(), told of such a buffer", expect=DEAD
+)
+def killed_in_a_write_i915(k: Kernel) -> None:
+    """write(2) looks for SIGKILL before each page, and never gets there from faulting a page in."""
+    b = buffer(k, i915_vm_ops)
+    b.hold(k.program.cell("never", False))
+    file = k.file("file")
+
+    @k.thread(process=b.process)
+    def program() -> None:
+        assert write_file(file, b.page, 8) == 8
+
+    @k.thread
+    def sender() -> None:
+        k.kill(program, SIGKILL)
 
 
 @scenario(source=VETTER, claims=("9",), expect=dict.fromkeys(DEAD, "holds"))

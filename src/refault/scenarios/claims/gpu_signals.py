@@ -74,6 +74,7 @@ CLAIMS = (
             Case("signal-in-a-load-ttm", "", "holds", "TTM"),
             Case("signal-in-a-load-xe", "", "holds", "xe"),
             Case("signal-in-a-load-vmf-error", "", "holds", "a handler says SIGBUS"),
+            Case("signal-in-a-load-i915", "on um", "holds", "um"),
         ),
     ),
     Claim(
