@@ -34,11 +34,14 @@ from .best import with_best_paths
 from .cycles import has_cycle
 from .exploration import Exploration, Options, Outcome
 from .samples import search_samples
-from .states import StateSearch
+from .states import ALONE, StateSearch
 from .traces import MAX_TASKS, search_traces
 
 YIELDS = b"y"
 """What the second process says when it yields; an outcome begins with another byte."""
+
+QUICK = 0.06
+"""So many seconds nothing but states is searched, which settles most models."""
 
 PART = 4
 """The rival gets one part in so many of the memory that is left when it begins."""
@@ -180,7 +183,7 @@ def race(exploration: Exploration, limits: Limits, options: Options) -> Outcome:
     if options.resume:
         states.load()
     try:
-        code = states.run_alone(limits.time)
+        code = states.run(min(QUICK, limits.time))
         left = limits.time - (clock.monotonic() - began)
         if code == _core.LIMIT_TIME and left > 0:
             outcome = _race(exploration, limits, options, states, left)
@@ -222,12 +225,15 @@ def _race(
             states.jobs = options.jobs
             return True
 
-        states.jobs = max(1, options.jobs - 1)
+        states.rival = watch
         try:
-            if not options.resume:
-                states.strengthen()
-            states.rival = watch
-            code = states.run(left)
+            code = states.run(min(left, ALONE))
+            left = deadline - clock.monotonic()
+            if code == _core.LIMIT_TIME and left > 0:
+                states.jobs = max(1, options.jobs - 1)
+                if not options.resume:
+                    states.strengthen()
+                code = states.run(left)
             if code in (_core.LIMIT_STATES, _core.LIMIT_MEMORY):
                 rest = deadline - clock.monotonic()
                 alone = code == _core.LIMIT_MEMORY and not states.torn
