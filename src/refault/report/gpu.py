@@ -9,8 +9,8 @@ from refault.scenarios.gpu_outcomes import Case, Contention, Mode, Sent, outcome
 
 Row = tuple[str, ...]
 
-TODAY = ("i915", "TTM", "xe", "vmf_error()")
-"""The drivers of today, and one that hands what came of its wait to ``vmf_error()``."""
+TODAY = ("i915", "TTM", "xe", "always RETRY", "vmf_error()")
+"""The drivers of today, and two for what these do not do: RETRY to the end, and SIGBUS."""
 
 REPAIRS = (
     (),

@@ -10,6 +10,7 @@ from refault.linux import Kernel, Page
 from refault.linux.drivers.dma_buf.dma_resv import (
     dma_resv_lock,
     dma_resv_lock_interruptible,
+    dma_resv_trylock,
     dma_resv_unlock,
 )
 from refault.linux.drivers.gpu.drm.drm_gem import GemObject, gem_vm_ops, insert_page
@@ -21,9 +22,10 @@ from refault.linux.drivers.gpu.drm.i915.i915_gem_mman import (
 from refault.linux.drivers.gpu.drm.ttm.ttm_bo_vm import ttm_vm_ops, ttm_vm_ops_4_16
 from refault.linux.drivers.gpu.drm.xe.xe_bo import xe_vm_ops
 from refault.linux.include.linux.mm import VmOperations, vmf_error
-from refault.linux.include.linux.mm_flags import VmFault
+from refault.linux.include.linux.mm_flags import FaultFlag, VmFault
 from refault.linux.include.linux.mm_types import VmFaultInfo
 from refault.linux.kernel.locking.mutex import mutex_lock, mutex_unlock
+from refault.linux.mm.mmap_lock import release_fault_lock
 from refault.linux.process import AddressSpace
 
 if TYPE_CHECKING:
@@ -45,6 +47,26 @@ def fault_or_error(obj: GemObject, vmf: VmFaultInfo) -> VmFault:
 def error_vm_ops(obj: GemObject) -> VmOperations:
     """The mapping of a driver that has not thought about signals."""
     return gem_vm_ops(obj, fault_or_error, "vmf_error()")
+
+
+def fault_or_retry(obj: GemObject, vmf: VmFaultInfo) -> VmFault:
+    """A ``->fault`` that never waits with mmap_lock held, and says RETRY as often as it waits."""
+    if dma_resv_trylock(obj.resv):
+        ret = insert_page(vmf)
+        dma_resv_unlock(obj.resv)
+        return ret
+    if not vmf.flags & FaultFlag.ALLOW_RETRY:
+        return VmFault.NOPAGE
+    if not vmf.flags & FaultFlag.RETRY_NOWAIT:
+        release_fault_lock(vmf)
+        if not dma_resv_lock_interruptible(obj.resv):
+            dma_resv_unlock(obj.resv)
+    return VmFault.RETRY
+
+
+def retry_vm_ops(obj: GemObject) -> VmOperations:
+    """The mapping of a driver that leaves all to the architecture."""
+    return gem_vm_ops(obj, fault_or_retry, "always RETRY")
 
 
 @dataclass
@@ -98,6 +120,7 @@ DRIVERS: dict[str, Ops] = {
     "i915, cached": i915_cpu_vm_ops,
     "TTM": ttm_vm_ops,
     "xe": xe_vm_ops,
+    "always RETRY": retry_vm_ops,
     "vmf_error()": error_vm_ops,
     "i915 of 4.16": i915_vm_ops_4_16,
     "TTM of 4.16": ttm_vm_ops_4_16,

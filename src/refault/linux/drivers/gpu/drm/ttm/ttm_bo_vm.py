@@ -2,7 +2,8 @@
 
 Where the buffer is contended, or the GPU busy with it, a first attempt drops mmap_lock, waits, and
 says RETRY, whatever ended the wait. A second attempt waits under mmap_lock, and if a signal ends
-that wait it says NOPAGE, without having mapped anything.
+that wait it says NOPAGE, without having mapped anything. The memory of the buffer is there: that it
+is brought in, allocated or imported from elsewhere is left out.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 It tries without waiting first. Where that does not do, a first attempt drops mmap_lock, does all
 the work that may wait, and says RETRY even where that failed; a later one does it under mmap_lock.
+Power management, and buffers that have to be moved or brought in, are left out.
 """
 
 from __future__ import annotations
