@@ -16,8 +16,9 @@ from refault.linux.kernel.entry.common import system_call
 from refault.linux.lib.usercopy import _copy_from_user, _copy_to_user
 from refault.linux.mm.filemap_rw import filemap_read, generic_perform_write
 from refault.linux.mm.gup.fast import get_user_pages_fast
-from refault.linux.mm.gup.fixup import fault_in_user_writeable
+from refault.linux.mm.gup.fixup import fault_in_safe_writeable, fault_in_user_writeable
 from refault.linux.mm.gup.pages import put_page
+from refault.linux.mm.mempolicy import lookup_node
 from refault.linux.mm.populate import __mm_populate
 from refault.linux.mm.populate import madvise_populate as populate
 from refault.linux.mm.process_vm_access import Copied, access_remote_vm, process_vm_rw
@@ -131,3 +132,15 @@ def ioctl_in(page: Page, length: int) -> int:
 def ioctl_out(page: Page, value: int, length: int) -> int:
     """An ``ioctl(2)`` that has done its work and copies the answer to the user: 0 or -EFAULT."""
     return -EFAULT if _copy_to_user(page.mm, page.address, value, length) else 0
+
+
+@system_call
+def fault_in_safely(page: Page) -> bool:
+    """What ``read(2)`` of a file system does before it copies under its locks: whether it could."""
+    return fault_in_safe_writeable(page.mm, page.address)
+
+
+@system_call
+def get_mempolicy(page: Page) -> int:
+    """``get_mempolicy(2)`` with ``MPOL_F_ADDR``: the node of the page, 0, or -errno."""
+    return lookup_node(page.mm, page.address)

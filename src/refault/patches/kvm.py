@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from refault.linux.arch.x86.kvm.mmu.mmu import kvm_mmu_seq_look
-from refault.linux.include.linux.foll import Foll
+from refault.linux.include.linux.foll import Foll, faultin_flags
+from refault.linux.include.linux.mm_flags import FaultFlag
 from refault.linux.include.linux.sched.signal import fatal_signal_pending
 from refault.linux.modelled import current
 from refault.linux.virt.kvm.kvm_host import Kvm
@@ -16,6 +17,10 @@ def _fatal_only(foll: Foll) -> bool:
     return fatal_signal_pending(current())
 
 
+def _no_such_flag(foll: Foll, unshare: bool) -> FaultFlag:
+    return faultin_flags(foll & ~Foll.INTERRUPTIBLE, unshare=unshare)
+
+
 gup_interruptible = Patch(
     name="gup_interruptible",
     title="mm/gup: Add FOLL_INTERRUPTIBLE",
@@ -23,7 +28,7 @@ gup_interruptible = Patch(
     commit="93c5c61d9e58",
     since="6.2",
     source=SERIES,
-    replaces={"gup_signal_pending": _fatal_only},
+    replaces={"gup_signal_pending": _fatal_only, "gup_fault_flags": _no_such_flag},
 )
 
 

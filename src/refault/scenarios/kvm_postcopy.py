@@ -22,6 +22,7 @@ SERIES = "LKML 2022-06-22, Peter Xu: kvm/mm: Allow GUP to respond to non fatal s
 BEFORE = {
     "": "holds",
     "without kvm_sigpending_pfn": "unserved fault",
+    "without gup_interruptible, without kvm_sigpending_pfn": "unserved fault",
     "6.1": "unserved fault",
 }
 
@@ -31,7 +32,7 @@ def kicked(vm: Kvm) -> Callable[[], None]:
     return lambda: vm.immediate_exit.write(True)
 
 
-@scenario(source=SERIES, claims=("29", "38"), expect=BEFORE)
+@scenario(source=SERIES, claims=("29", "37", "38"), expect=BEFORE)
 def vcpu_kicked_while_the_network_is_down(k: Kernel) -> None:
     """A CPU of a guest that waits for a page comes back when it is sent a signal."""
     page, _uffd = k.uffd_page()
@@ -48,7 +49,7 @@ def vcpu_kicked_while_the_network_is_down(k: Kernel) -> None:
         k.kill(vcpu, SIGUSR1)
 
 
-@scenario(source=SERIES, claims=("38",), expect={"": "holds", "6.1": "holds"})
+@scenario(source=SERIES, claims=("38", "Q10"), expect={"": "holds", "6.1": "holds"})
 def vcpu_kicked_and_run_again(k: Kernel) -> None:
     """Kicked while its page is under way, the CPU can be run again, and has lost nothing."""
     page, uffd = k.uffd_page()

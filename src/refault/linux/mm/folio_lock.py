@@ -120,10 +120,15 @@ def folio_lock(pfn: int) -> None:
 def folio_lock_killable(pfn: int) -> int:
     """Take the lock bit; -EINTR where SIGKILL ends the wait for it."""
     might_sleep("folio_lock_killable()")
+    return lock_in_state(pfn, TASK_KILLABLE)
+
+
+def lock_in_state(pfn: int, state: TaskState) -> int:
+    """Take the lock bit; -EINTR where a signal ends the sleep in ``state``."""
     if current().signals is None and current_kernel().folio_waits is None:
         frame(pfn).lock.update(_lock, current_task())
     elif not frame(pfn).lock.update(trylock, current_task()):
-        err = folio_wait_bit_common(pfn, TASK_KILLABLE, Behavior.EXCLUSIVE)
+        err = folio_wait_bit_common(pfn, state, Behavior.EXCLUSIVE)
         if err:
             return err
     lock_acquire(_name(pfn))

@@ -18,7 +18,7 @@ from refault.linux.include.linux.pgtable import ZERO_PFN
 from refault.linux.include.uapi.errno import EFAULT
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.mm.gup.pages import (
-    __get_user_pages_locked,
+    get_user_pages_remote,
     pin_user_pages_remote,
     put_page,
     unpin_user_page,
@@ -68,15 +68,14 @@ def access_remote_vm(mm: MmStruct, start: int, pages: int, *, write: int | None 
 
     ``FOLL_FORCE`` writes to private memory that is read-only, and reads what may not be read.
     """
-    foll = Foll.FORCE | Foll.GET | Foll.REMOTE | Foll.TOUCH
-    foll |= Foll.WRITE if write is not None else Foll.NONE
+    foll = Foll.FORCE | (Foll.WRITE if write is not None else Foll.NONE)
     if mmap_read_lock_killable(mm):
         return Copied(0)
     data: tuple[int, ...] = ()
     while len(data) < pages:
         restart(data)
         address = start + len(data) * PAGE_SIZE
-        found = __get_user_pages_locked(mm, address, 1, foll, locked=True)
+        found = get_user_pages_remote(mm, address, 1, foll, locked=False)
         if found.ret <= 0:
             break
         (pfn,) = found.pfns

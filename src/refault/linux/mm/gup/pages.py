@@ -23,7 +23,7 @@ from refault.linux.include.linux.pgtable import ZERO_PFN
 from refault.linux.include.linux.sched.signal import fatal_signal_pending, signal_pending
 from refault.linux.include.uapi.errno import EAGAIN, EBUSY, EFAULT, EINTR
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
-from refault.linux.mm.gup.faultin import faultin_page
+from refault.linux.mm.gup.faultin import faultin_page, gup_may_unlock
 from refault.linux.mm.gup.follow import UNSHARE, Follow, follow_page_mask
 from refault.linux.mm.mmap_lock import mmap_read_lock_killable, mmap_read_unlock
 from refault.linux.modelled import current, kernel_function
@@ -51,6 +51,18 @@ def gup_signal_pending(foll: Foll) -> bool:
 
 
 @kernel_function("mm/gup.c", quiet=True)
+def gup_interrupted(done: int) -> int:
+    """What is returned where a signal ends it, by how many pages there are already."""
+    return done or -EINTR
+
+
+@kernel_function("mm/gup.c", quiet=True)
+def gup_locked(given: bool) -> bool | None:
+    """Return ``locked`` for a caller that holds mmap_lock: a variable of GUP's own if need be."""
+    return True
+
+
+@kernel_function("mm/gup.c", quiet=True)
 def check_vma_flags(vma: VmArea, foll: Foll) -> int:
     """Tell whether GUP may use a mapping so: 0 or -EFAULT."""
     vm_flags = vma.vm_flags.read()
@@ -62,7 +74,9 @@ def check_vma_flags(vma: VmArea, foll: Foll) -> int:
 
 
 @kernel_function("mm/gup.c", label="__get_user_pages")
-def __get_user_pages(mm: MmStruct, start: int, number: int, foll: Foll) -> Pages:
+def __get_user_pages(
+    mm: MmStruct, start: int, number: int, foll: Foll, *, locked: bool = True
+) -> Pages:
     """Get pages under mmap_lock; a count that is too short says that the next one failed.
 
     Where a handler says that all is well and installs nothing, this spins with the lock held, and
@@ -79,7 +93,7 @@ def __get_user_pages(mm: MmStruct, start: int, number: int, foll: Foll) -> Pages
             return _so_far(got, -EINTR)
         page = follow_page_mask(vma, address, foll)
         if isinstance(page, Follow):
-            faulted = faultin_page(vma, address, foll, page is UNSHARE)
+            faulted = faultin_page(vma, address, foll, page is UNSHARE, locked=locked)
             if faulted.ret in (-EBUSY, -EAGAIN):
                 return Pages(len(got), got, faulted.locked)
             if faulted.ret:
@@ -104,18 +118,18 @@ def _so_far(got: tuple[int, ...], errno: int) -> Pages:
 
 @kernel_function("mm/gup.c", quiet=True)
 def __get_user_pages_locked(
-    mm: MmStruct, start: int, number: int, foll: Foll, *, locked: bool
+    mm: MmStruct, start: int, number: int, foll: Foll, *, locked: bool | None
 ) -> Pages:
     """Get pages, taking mmap_lock again where a fault dropped it; ``locked`` as the caller has it.
 
     Without UNLOCKABLE the lock is held all the time. If it was not held to begin with, it is not
-    at the end.
+    at the end. None is a null pointer: the lock is held, and there is nowhere to say otherwise.
     """
-    must_unlock = not locked
+    must_unlock = locked is False
     if must_unlock and mmap_read_lock_killable(mm):
         return Pages(-EAGAIN, locked=False)
-    found = __get_user_pages(mm, start, number, foll)
-    if foll & Foll.UNLOCKABLE:
+    found = __get_user_pages(mm, start, number, foll, locked=locked is not None)
+    if gup_may_unlock(foll, locked is not None):
         found = _go_on(mm, start, number, foll, found)
     if must_unlock and found.locked:
         mmap_read_unlock(mm)
@@ -129,7 +143,7 @@ def _go_on(mm: MmStruct, start: int, number: int, foll: Foll, found: Pages) -> P
     while not found.locked:
         restart(got)
         if gup_signal_pending(foll) or mmap_read_lock_killable(mm):
-            return Pages(len(got) or -EINTR, got, locked=False)
+            return Pages(gup_interrupted(len(got)), got, locked=False)
         address = start + len(got) * PAGE_SIZE
         found = __get_user_pages(mm, address, 1, foll | Foll.TRIED)
         if not found.locked:
@@ -151,11 +165,24 @@ def get_user_pages_unlocked(mm: MmStruct, start: int, number: int, foll: Foll) -
     return __get_user_pages_locked(mm, start, number, flags, locked=False)
 
 
+@kernel_function("mm/gup.c", label="get_user_pages")
+def get_user_pages(mm: MmStruct, start: int, number: int, foll: Foll) -> Pages:
+    """Get pages under mmap_lock, which stays held: the caller gives no ``locked``."""
+    flags = foll | Foll.TOUCH | Foll.GET
+    return __get_user_pages_locked(mm, start, number, flags, locked=gup_locked(False))
+
+
 @kernel_function("mm/gup.c", label="get_user_pages_remote")
-def get_user_pages_remote(mm: MmStruct, start: int, number: int, foll: Foll) -> Pages:
-    """Get pages of another process, under its mmap_lock, which may be dropped."""
-    flags = foll | Foll.TOUCH | Foll.REMOTE | Foll.GET | Foll.UNLOCKABLE
-    return __get_user_pages_locked(mm, start, number, flags, locked=True)
+def get_user_pages_remote(
+    mm: MmStruct, start: int, number: int, foll: Foll, *, locked: bool = True
+) -> Pages:
+    """Get pages of another process, under its mmap_lock; it may be dropped if ``locked`` is given.
+
+    ``locked`` is whether the caller gives one.
+    """
+    flags = foll | Foll.TOUCH | Foll.REMOTE | Foll.GET
+    flags |= Foll.UNLOCKABLE if locked else Foll.NONE
+    return __get_user_pages_locked(mm, start, number, flags, locked=gup_locked(locked))
 
 
 @kernel_function("mm/gup.c", label="pin_user_pages_remote")
