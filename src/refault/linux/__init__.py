@@ -1,9 +1,10 @@
 """The model of Linux: one module per kernel file, the kernel's names throughout.
 
 The base is Linux 6.18 on x86-64; what is older, newer or proposed is a patch
-(``refault.patches``). Private anonymous memory in pages of one size is modelled, with userfaultfd,
-NUMA balancing, KSM, reclaim, migration and ``mprotect(2)`` around it. What is not modelled raises
-``NotModelled`` where a run gets there.
+(``refault.patches``). The fault entries of all architectures are modelled, the fault core with
+anonymous, file and shared memory, huge pages as far as old bugs go, userfaultfd, GUP and its users,
+signals and locks, mmu notifiers with HMM and KVM, and fault handlers of GPUs. What is not modelled
+raises ``NotModelled`` where a run gets there.
 """
 
 from refault.linux.machine import Kernel
