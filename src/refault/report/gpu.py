@@ -30,6 +30,7 @@ ASKED = (
     ("TTM", Mode.KERNEL, Sent.HANDLER, Contention.SOME_TIME),
     ("TTM", Mode.KERNEL, Sent.FATAL, Contention.UNTIL_BACK),
     ("vmf_error()", Mode.KERNEL, Sent.HANDLER, Contention.SOME_TIME),
+    ("vmf_error()", Mode.KERNEL, Sent.STOP, Contention.SOME_TIME),
     ("i915", Mode.USER, Sent.HANDLER, Contention.UNTIL_BACK),
 )
 """The circumstances in which the proposals are compared."""

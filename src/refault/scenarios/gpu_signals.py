@@ -15,7 +15,7 @@ from refault.linux import Kernel
 from refault.linux.drivers.gpu.drm.i915.i915_gem_mman import i915_vm_ops, i915_vm_ops_4_16
 from refault.linux.drivers.gpu.drm.ttm.ttm_bo_vm import ttm_vm_ops, ttm_vm_ops_4_16
 from refault.linux.drivers.gpu.drm.xe.xe_bo import xe_vm_ops
-from refault.linux.include.uapi.signal import SA_RESTART, SIGKILL, SIGUSR1, Signal
+from refault.linux.include.uapi.signal import SA_RESTART, SIGCONT, SIGKILL, SIGSTOP, SIGUSR1, Signal
 from refault.linux.syscalls import ioctl_in, write_file
 from refault.scenarios.api import Expected, scenario
 from refault.scenarios.gpu_drivers import Buffer, Ops, buffer, error_vm_ops
@@ -219,6 +219,29 @@ def copy_from_a_locked_buffer_ttm_4_16(k: Kernel) -> None:
 def copy_from_a_locked_buffer_xe(k: Kernel) -> None:
     """The same on xe."""
     stays_locked(k, xe_vm_ops)
+
+
+@scenario(
+    source="fs/ceph/addr.c and fs/ocfs2/mmap.c in 6.18: signals blocked during a fault",
+    expect={"": "assertion failure", KILLABLE: "holds", BLOCKED: "assertion failure"},
+)
+def stopped_in_a_copy_vmf_error(k: Kernel) -> None:
+    """SIGSTOP cannot be blocked: who blocks all signals during a fault still fails for that one.
+
+    Whoever stops and continues a program, as a shell or a debugger does, makes its system call fail
+    with -EFAULT. A killable sleep does not see SIGSTOP.
+    """
+    b = buffer(k, error_vm_ops)
+    b.hold()
+
+    @k.thread(process=b.process)
+    def program() -> None:
+        assert ioctl_in(b.page, 8) == 0, FAILED
+
+    @k.thread
+    def shell() -> None:
+        k.kill(b.process, SIGSTOP)
+        k.kill(b.process, SIGCONT)
 
 
 @scenario(source=VETTER, claims=("10",), expect={"": "livelock", MUTEXES: "livelock"})
