@@ -7,6 +7,7 @@ the process alive meanwhile, is up to the story.
 
 from __future__ import annotations
 
+from refault.explore import atomic
 from refault.linux import Kernel
 from refault.linux.include.linux.hmm import Hmm, HmmMirror, HmmMirrorOps
 from refault.linux.include.linux.mm_types import VmFault, VmFaultInfo
@@ -16,6 +17,7 @@ from refault.linux.include.linux.mmu_notifier import (
     MmuNotifierRange,
 )
 from refault.linux.include.linux.page import alloc_page, folio_of, frame
+from refault.linux.include.linux.pgtable import Pte
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.fork import __mmput as final_mmput
 from refault.linux.kernel.fork import get_task_mm, mmput_async, put_task_mm
@@ -33,13 +35,20 @@ from refault.linux.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from refault.linux.user import Page
 
 
+def _mapped(page: Page) -> int:
+    """The frame that a page has when the story begins."""
+    pte: Pte = page.mm.pte(page.address).values[0]
+    return pte.pfn
+
+
 class Device:
     """A device with a page of the process in its fault buffer.
 
     ``drains``: its release waits for the worker, else it only makes it stop. ``mmget``: the worker
     keeps the process in use while it is at work, and leaves the rest to another one if it turns out
     to be the last user (``mmput_async()``), unless it is ``hasty``. ``locked``: the worker and the
-    release both take the lock of the device. Without a ``worker`` the story does its work.
+    release both take the lock of the device. Without a ``worker`` the story does its work. Where it
+    ``maps`` the page, it has it in its page table from the beginning.
     """
 
     def __init__(
@@ -52,6 +61,7 @@ class Device:
         hasty: bool = False,
         locked: bool = False,
         worker: bool = True,
+        maps: bool = False,
     ) -> None:
         self.page = page
         self.mm = page.mm
@@ -61,7 +71,7 @@ class Device:
         self.lock = Mutex(k.program, "device_lock") if locked else None
         self.pgmap = k.device_memory("gpu", self.migrate_to_ram)
         self.dead = k.program.cell("gpu.dead", False)
-        self.entry = k.program.cell("gpu.pte", 0)
+        self.entry = k.program.cell("gpu.pte", _mapped(page) if maps else 0)
         self.work = Work(k.program, "fault work", self.service, queued=worker)
         self.mmput = Work(k.program, "async mmput", lambda: final_mmput(page.mm))
         if mmget and not hasty:
@@ -94,6 +104,15 @@ class Device:
         self._unlock()
         if self.drains:
             cancel_work_sync(self.work)
+        if self.entry.read():
+            self.entry.write(0)
+
+    def access(self) -> None:
+        """What the device does with the page, if it has it in its page table."""
+        with atomic():
+            pfn = self.entry.read()
+            if pfn:
+                folio_of(pfn)
 
     def service(self) -> None:
         """Take the fault from the buffer, and have the page moved."""

@@ -1,8 +1,8 @@
 """A process ends while a device is at work on its memory: the thread on hmm_release() of 2018.
 
-HMM passes on what its mmu notifier is told to its mirrors, with ``mirrors_sem`` held for
-reading. The question was what to hold while drivers are told that the process ends, and they
-wait for work that may itself be in the middle of an invalidation.
+HMM passes on what its mmu notifier is told to its mirrors, with ``mirrors_sem`` held for reading.
+The question was what to hold while drivers are told that the process ends, and they wait for work
+that may itself be in the middle of an invalidation.
 """
 
 from __future__ import annotations
@@ -76,12 +76,26 @@ def hmm_release_kills(k: Kernel) -> None:
     Device(k, page, drains=False).mirror(hmm_get_or_create(page.mm))
 
 
+@scenario(source=HUBBARD, claims=("43",), expect={"": "use after free", NO_LOCK: "use after free"})
+def hmm_release_kills_but_the_device_goes_on(k: Kernel) -> None:
+    """It is enough for the device itself, too, to be stopped and its page table to be emptied.
+
+    A fault that is in the middle of its work fills it again.
+    """
+    page = _process(k)
+    device = Device(k, page, drains=False)
+    device.mirror(hmm_get_or_create(page.mm))
+    k.thread(name="gpu")(device.access)
+
+
 @scenario(source=HUBBARD, claims=("43",), expect={"": "holds", f"{V2}, {NO_LOCK}": "holds"})
 def hmm_release_kills_workers_with_mmget(k: Kernel) -> None:
     """It is enough if the worker keeps the process in use while it is at work."""
     page = _process(k)
     _freed(k, page)
-    Device(k, page, drains=False, mmget=True).mirror(hmm_get_or_create(page.mm))
+    device = Device(k, page, drains=False, mmget=True)
+    device.mirror(hmm_get_or_create(page.mm))
+    k.thread(name="gpu")(device.access)
 
 
 def _unregisters(k: Kernel, *, locked: bool, worker: bool) -> None:
@@ -259,3 +273,41 @@ def killed_while_it_migrates(k: Kernel) -> None:
     def program() -> None:
         page.store(7)
         assert page.load() == 7
+
+
+@scenario(
+    source="Ralph Campbell, 2018: mm/hmm: HMM should have a callback before MM is destroyed",
+    expect={"": "holds", "without hmm_release_callback": "use after free"},
+)
+def mirror_of_a_process_that_ends(k: Kernel) -> None:
+    """A device does not use the memory of a process that has ended."""
+    page = _process(k)
+    device = Device(k, page, maps=True, worker=False)
+    device.mirror(hmm_get_or_create(page.mm))
+    k.thread(name="gpu")(device.access)
+
+
+@scenario(
+    source="Jerome Glisse, 2018: mm/hmm: invalidate device page table at start of invalidation",
+    expect={"": "holds", "without hmm_invalidate_start": "use after free"},
+)
+def mirror_and_dontneed(k: Kernel) -> None:
+    """A device does not use a page that MADV_DONTNEED has given back."""
+    page = k.mm().mmap(contents="page")
+    device = Device(k, page, maps=True, worker=False)
+    device.mirror(hmm_get_or_create(page.mm))
+    k.thread(name="program")(page.dontneed)
+    k.thread(name="gpu")(device.access)
+
+
+@scenario(
+    source="Xiao Guangrong, 2013: mm: mmu_notifier: re-fix freed page still mapped",
+    expect={"": "holds", "without release_before_unhash": "use after free"},
+)
+def reclaim_while_a_process_ends(k: Kernel) -> None:
+    """A page that is swapped out while the process ends is out of the device's reach before."""
+    page = _process(k)
+    device = Device(k, page, maps=True, worker=False)
+    device.notifier()
+    k.thread(name="kswapd")(page.reclaim)
+    k.thread(name="gpu")(device.access)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from refault.explore import note
 from refault.linux.include.linux.mm_types import MmStruct, Pmd
+from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.mm.memory.zap import UNMAP, zap_and_flush
 from refault.linux.mm.mmap_lock import (
     mmap_read_lock,
@@ -16,7 +17,11 @@ from refault.linux.mm.mmap_lock import (
     mmap_write_lock,
     mmap_write_unlock,
 )
-from refault.linux.mm.mmu_notifier import mmu_notifier_release
+from refault.linux.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+    mmu_notifier_release,
+)
 from refault.linux.mm.vma import remove_vma, vma_mark_detached
 from refault.linux.modelled import kernel_function
 
@@ -38,10 +43,13 @@ def exit_unmap_vmas(mm: MmStruct) -> None:
 
 
 def unmap_all(mm: MmStruct) -> None:
-    """Zap what each mapping holds; there is nobody left to be told of it."""
+    """Zap what each mapping holds; of the notifiers only intervals are left to be told of it."""
+    range = MmuNotifierRange(mm, 0, 1 << 63, MmuNotifyEvent.UNMAP)
+    mmu_notifier_invalidate_range_start(range)
     for vma in mm.vmas:
         if vma.vm_end:
             zap_and_flush(vma, vma.vm_start, vma.vm_end, UNMAP)
+    mmu_notifier_invalidate_range_end(range)
 
 
 @kernel_function("mm/mmap.c", quiet=True)

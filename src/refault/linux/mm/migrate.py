@@ -23,7 +23,7 @@ from refault.linux.include.linux.page import (
 )
 from refault.linux.include.linux.pgtable import ZERO_PFN, Pte, PteKind, mk_pte, ptep_get, set_pte_at
 from refault.linux.mm.filemap import folio_lock, folio_unlock
-from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
+from refault.linux.mm.pgtable_generic import pte_offset_map_lock_rmap, pte_unmap_unlock
 from refault.linux.mm.rmap import rmap_walk, try_to_migrate
 from refault.linux.mm.swap import folio_add_lru, lru_add_drain_all
 from refault.linux.modelled import NotModelled, kernel_function
@@ -116,7 +116,7 @@ def _new_pte(old: Pte, dst: int) -> Pte:
 @kernel_function("mm/migrate.c")
 def remove_migration_pte(mm: MmStruct, address: int, src: int, dst: int) -> None:
     """Replace one migration entry."""
-    if not pte_offset_map_lock(mm):
+    if not pte_offset_map_lock_rmap(mm):
         return
     ptep = mm.pte(address)
     old = ptep_get(ptep)

@@ -21,6 +21,20 @@ def pte_offset_map_lock(mm: MmStruct) -> bool:
     return False
 
 
+def pte_offset_map_lock_rmap(mm: MmStruct) -> bool:
+    """The same for who comes from the side of the page: page tables that are freed are not found.
+
+    The lock of the anon_vma, which is not modelled, keeps him and their end apart.
+    """
+    if mm.notifiers is None:
+        return pte_offset_map_lock(mm)
+    spin_lock(mm.ptl)
+    if mm.pmd.read() is Pmd.TABLE:
+        return True
+    spin_unlock(mm.ptl)
+    return False
+
+
 @kernel_function("include/linux/mm.h", quiet=True)
 def pte_unmap_unlock(mm: MmStruct) -> None:
     """Give the page-table lock back."""

@@ -34,7 +34,7 @@ from refault.linux.mm.mmu_notifier import (
     mmu_notifier_invalidate_range_end,
     mmu_notifier_invalidate_range_start,
 )
-from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
+from refault.linux.mm.pgtable_generic import pte_offset_map_lock_rmap, pte_unmap_unlock
 from refault.linux.mm.swapfile import swap_duplicate
 from refault.linux.modelled import kernel_function
 
@@ -45,7 +45,7 @@ LAZYFREE = -1
 @kernel_function("mm/page_vma_mapped.c", quiet=True)
 def page_vma_mapped_walk(mm: MmStruct, address: int, pfn: int) -> bool:
     """Take the page-table lock if the folio is mapped at ``address``."""
-    if not pte_offset_map_lock(mm):
+    if not pte_offset_map_lock_rmap(mm):
         return False
     pte = ptep_get(mm.pte(address))
     if pte.present and pte.pfn == pfn:

@@ -15,6 +15,7 @@ NO_LOCK = "without exit_mmap_locked"
 
 DRAINS = "hmm-release-drains"
 KILLS = "hmm-release-kills"
+GOES_ON = "hmm-release-kills-but-the-device-goes-on"
 MMGET = "hmm-release-kills-workers-with-mmget"
 UNREGISTER = "hmm-release-and-unregister"
 COME = "hmm-release-while-mirrors-come"
@@ -40,7 +41,7 @@ CLAIMS = (
         HUBBARD,
         (
             Case(KILLS, NO_LOCK, "use after free", "up to 5.16"),
-            Case(KILLS, "", "use after free", "exit_mmap() takes mmap_lock"),
+            Case(GOES_ON, "", "use after free", "since then: by the device itself"),
             Case(MMGET, NO_LOCK, "use after free", "the worker holds a reference"),
         ),
     ),

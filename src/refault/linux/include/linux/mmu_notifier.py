@@ -55,7 +55,8 @@ class MmuNotifierRange(NamedTuple):
     owner: str = ""
 
     def __repr__(self) -> str:
-        return f"{self.start:#x}-{self.end:#x}, {self.event.value}"
+        where = "all" if self.end >= 1 << 62 else f"{self.start:#x}-{self.end:#x}"
+        return f"{where}, {self.event.value}"
 
 
 @dataclass(frozen=True)
