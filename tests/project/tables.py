@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import refault.linux
-from refault import patches, plugins
+from refault import patches, plugins, scenarios
 from refault.linux import AddressSpace, Kernel, Page, UserFaultFd, modelled_functions
 from refault.report import gpu
 from refault.scenarios.gpu_outcomes import Contention
@@ -31,6 +31,9 @@ PIECES = {
     "detach_range",
     "dup_mmap_lock_vma",
     "copy_user_handle_tail",
+    "do_device_private",
+    "exit_free_pgtables",
+    "exit_unmap_vmas",
     "fail_put_user",
     "fail_writeprotect",
     "fault_tried",
@@ -52,7 +55,17 @@ PIECES = {
     "isolate_folio",
     "killed",
     "lazyfree_may_go",
+    "hmm_invalidate_range",
+    "hmm_invalidate_range_end",
+    "hmm_invalidate_range_start",
+    "hmm_mirror_register",
+    "hmm_mirror_unregister",
+    "hmm_release",
+    "hmm_vma_walk",
+    "kvm_mmu_seq_begin",
+    "kvm_mmu_seq_checked",
     "load",
+    "lock_device_page",
     "lock_src_folio",
     "may_fill_for",
     "mfill_get_vma",
@@ -62,11 +75,13 @@ PIECES = {
     "mfill_retry_state_save",
     "mmap_changing_begin",
     "mmap_changing_end",
+    "mn_hlist_invalidate_failed",
     "move_pages_loop",
     "new_fork_ctx",
     "poisoned",
     "pte_must_wait",
     "put_back",
+    "put_device_page",
     "refile",
     "say_mmap_changing",
     "set_page_anon_exclusive",
@@ -87,7 +102,7 @@ PIECES = {
     "wp_flush_pending",
     "wp_install_copy",
 }
-"""Modelled functions that 6.18 has no function for: pieces of others, and the hardware."""
+"""Modelled functions that 6.18 has no function for: pieces, what is gone, and the hardware."""
 
 
 def functions() -> str:
@@ -214,6 +229,40 @@ def _raised(tree: ast.Module) -> Iterator[tuple[str, str]]:
                     yield function.name, what
 
 
+RELEASES = {
+    "v2, as posted in 2018": "with hmm_release_v2",
+    "a list of its own, as proposed": "with hmm_release_splice",
+    "one by one, 4.17 to 5.2": "without hmm_release_read",
+    "locked for reading, 5.3 and 5.4": "",
+}
+STORIES = {
+    "drivers drain": "hmm-release-drains",
+    "one unregisters, and frees": "hmm-release-and-unregister",
+    "both, with a lock of the device": "hmm-release-unregister-and-work",
+    "mirrors keep coming": "hmm-release-while-mirrors-keep-coming",
+}
+OWN = {
+    "a notifier of the driver's own": "notifier-release-drains",
+    "an interval notifier, 5.5": "interval-driver-ends-at-any-time",
+}
+"""Designs in which there is no list of mirrors; either story has all of them at once."""
+
+
+def releases() -> str:
+    """What becomes of each way to release the mirrors of a process."""
+    rows = [
+        (design, *(_found(story, variant) for story in STORIES.values()))
+        for design, variant in RELEASES.items()
+    ]
+    rows += [(design, *(_found(story, ""),) * 3, "no list") for design, story in OWN.items()]
+    return _table(("release", *STORIES), rows)
+
+
+def _found(story: str, variant: str) -> str:
+    kind = scenarios.find(story).check(variant, time=60)
+    return " + ".join(sorted(kind.kinds)) or kind.kind
+
+
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -252,4 +301,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "hooks": hooks,
     "handles": handles,
     "missing": missing,
+    "releases": releases,
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from refault.explore import atomic
 from refault.linux import Kernel
 from refault.linux.include.linux.hmm import Hmm, HmmMirror, HmmMirrorOps
-from refault.linux.include.linux.mm_types import VmFault, VmFaultInfo
+from refault.linux.include.linux.mm_types import HugePmd, Pmd, VmFault, VmFaultInfo
 from refault.linux.include.linux.mmu_notifier import (
     MmuNotifier,
     MmuNotifierOps,
@@ -33,6 +33,11 @@ from refault.linux.mm.migrate_device import (
 )
 from refault.linux.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from refault.linux.user import Page
+
+
+def is_freed(pmd: Pmd | HugePmd) -> bool:
+    """Whether the page tables of a process are gone: what somebody may wait for."""
+    return pmd is Pmd.FREED
 
 
 def _mapped(page: Page) -> int:

@@ -13,8 +13,11 @@ from refault.linux.include.linux.mmu_notifier import MmuIntervalNotifier, MmuNot
 from refault.linux.include.uapi.errno import EFAULT
 from refault.linux.include.uapi.signal import SIGKILL
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
+from refault.linux.kernel.workqueue import Work, cancel_work_sync, process_one_work
 from refault.linux.lib.test_hmm import (
     Dmirror,
+    device_access,
+    dmirror_fops_release,
     dmirror_migrate_to_device,
     dmirror_read,
     dmirror_write,
@@ -22,6 +25,7 @@ from refault.linux.lib.test_hmm import (
 from refault.linux.mm.mmu_interval import mmu_interval_notifier_remove, mmu_interval_set_seq
 from refault.linux.user import Page
 from refault.scenarios.api import scenario
+from refault.scenarios.hmm_device import is_freed
 
 HMM = "mm/hmm.c and lib/test_hmm.c of 6.18: a story of our own"
 
@@ -171,3 +175,31 @@ def interval_removed_and_freed(k: Kernel) -> None:
     def close() -> None:
         mmu_interval_notifier_remove(notifier)
         notifier.memory.free()
+
+
+@scenario(source=HMM)
+def interval_driver_ends_at_any_time(k: Kernel) -> None:
+    """A driver with an interval notifier needs no release: all of it can end at any time.
+
+    Its worker keeps the process in use while it is at work. Whoever closes the device waits for it,
+    empties the device's page table, and only then removes the notifier, which takes the lock of the
+    device.
+    """
+    page = k.mm().mmap(contents="page")
+    device = Dmirror(k, page.mm)
+    k.thread(name="exit", process=page)(lambda: None)
+
+    def service() -> None:
+        dmirror_migrate_to_device(device, page.vma, page.address)
+
+    work = Work(k.program, "fault work", service, queued=True)
+    k.thread(name="worker", daemon=True)(lambda: process_one_work(work))
+    k.thread(name="gpu")(lambda: device_access(device, page.address, None))
+
+    @k.thread
+    def close() -> None:
+        cancel_work_sync(work)
+        device.pt[page.address].write(None)
+        dmirror_fops_release(device)
+        device.notifier.memory.free()
+        page.mm.pmd.wait(is_freed)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from refault.explore import restart
 from refault.linux import Kernel
 from refault.linux.include.linux.hmm import HmmMirror, HmmMirrorOps
-from refault.linux.include.linux.mm_types import HugePmd, Pmd
 from refault.linux.include.linux.mmu_notifier import (
     MmuNotifierRange,
 )
@@ -26,7 +25,7 @@ from refault.linux.mm.memory.zap import zap_page_range_single
 from refault.linux.mm.mmu_notifier import mmu_notifier_unregister
 from refault.linux.user import Page
 from refault.scenarios.api import scenario
-from refault.scenarios.hmm_device import Device
+from refault.scenarios.hmm_device import Device, is_freed
 
 HUBBARD = "LKML 2018-03-21, John Hubbard, Re: [PATCH 03/15] mm/hmm: HMM should have a callback"
 GLISSE = "LKML 2018-03-21, Jerome Glisse, Re: [PATCH 03/15] mm/hmm: HMM should have a callback"
@@ -47,11 +46,7 @@ def _process(k: Kernel) -> Page:
 
 def _freed(k: Kernel, page: Page) -> None:
     """Somebody waits for the memory of the process to be given back."""
-    k.thread(name="admin")(lambda: page.mm.pmd.wait(_is_freed))
-
-
-def _is_freed(pmd: Pmd | HugePmd) -> bool:
-    return pmd is Pmd.FREED
+    k.thread(name="admin")(lambda: page.mm.pmd.wait(is_freed))
 
 
 @scenario(
@@ -121,7 +116,13 @@ def hmm_release_and_unregister(k: Kernel) -> None:
 
 @scenario(
     source=CAMPBELL,
-    expect={"": "deadlock", "with rwsem_reader_preference": "holds"},
+    expect={
+        "": "deadlock",
+        "with rwsem_reader_preference": "holds",
+        V2: "deadlock",
+        ONE_BY_ONE: "use after free",
+        SPLICE: "use after free",
+    },
 )
 def hmm_release_unregister_and_work(k: Kernel) -> None:
     """And it can do so while its worker and its release take the lock of the device."""
@@ -164,7 +165,7 @@ def notifier_release_drains(k: Kernel) -> None:
         notifier.memory.free()
 
 
-ENDLESS = {"": "holds", SPLICE: "livelock", ONE_BY_ONE: "livelock"}
+ENDLESS = {"": "holds", SPLICE: "livelock", ONE_BY_ONE: "livelock", V2: "holds"}
 COMING = {"": "holds", SPLICE: "holds", ONE_BY_ONE: "holds", V2: "holds"}
 
 

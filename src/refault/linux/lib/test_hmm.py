@@ -131,7 +131,7 @@ def dmirror_fault(dmirror: Dmirror, address: int, write: bool) -> int:
     return ret
 
 
-def _access(dmirror: Dmirror, address: int, value: int | None) -> int:
+def device_access(dmirror: Dmirror, address: int, value: int | None) -> int:
     """Use the page through the device's page table, in one step; -ENOENT if it is not there."""
     with atomic():
         entry = dmirror.pt[address].read()
@@ -162,7 +162,7 @@ def _do(dmirror: Dmirror, address: int, value: int | None) -> int:
     while True:
         restart()
         mutex_lock(dmirror.mutex)
-        ret = _access(dmirror, address, value)
+        ret = device_access(dmirror, address, value)
         mutex_unlock(dmirror.mutex)
         if ret != -ENOENT:
             return ret
