@@ -285,7 +285,7 @@ def _inserted_late(k: Kernel) -> None:
 
 def test_who_is_inserted_while_pages_go_waits_for_that_to_end() -> None:
     assert found(_inserted_late) == "holds"
-    at_once = {"mmu_interval_seq_released": lambda subscriptions: True}
+    at_once = {"seq_has_changed": lambda subscriptions: True}
     assert found(_inserted_late, at_once) == "use after free"
 
 

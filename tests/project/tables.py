@@ -84,6 +84,7 @@ PIECES = {
     "put_device_page",
     "refile",
     "say_mmap_changing",
+    "seq_has_changed",
     "set_page_anon_exclusive",
     "sigsegv",
     "sleep_on_uwq",

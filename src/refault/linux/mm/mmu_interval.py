@@ -8,6 +8,8 @@ so that it can be walked without its lock, and who takes an interval out waits f
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from refault.explore import Violation, atomic, current_task, restart
 from refault.linux.include.linux.mm_types import MmStruct
 from refault.linux.include.linux.mmu_notifier import (
@@ -167,20 +169,23 @@ def mmu_interval_read_begin(interval: MmuIntervalNotifier) -> None:
         subscriptions.invalidate_seq.update(_watch, current_task())
     spin_unlock(subscriptions.lock)
     if invalidating:
-        _wait(subscriptions)
+        _wait(subscriptions, seq_has_changed)
 
 
-def _wait(subscriptions: NotifierSubscriptions) -> None:
+Condition = Callable[[NotifierSubscriptions], bool]
+
+
+def _wait(subscriptions: NotifierSubscriptions, released: Condition) -> None:
     """``wait_event()`` for the end of the invalidation that the task has seen."""
     might_sleep(f"wait_event({subscriptions.wq})")
-    if mmu_interval_seq_released(subscriptions):
+    if released(subscriptions):
         return
     until = Until(subscriptions.invalidate_seq, _changed, (current_task(),))
     entry = DEFINE_WAIT(until=until)
     while True:
         restart()
         prepare_to_wait(subscriptions.wq, entry, TASK_UNINTERRUPTIBLE)
-        if mmu_interval_seq_released(subscriptions):
+        if released(subscriptions):
             break
         schedule()
     finish_wait(subscriptions.wq, entry)
@@ -195,6 +200,7 @@ def mmu_interval_seq_released(subscriptions: NotifierSubscriptions) -> bool:
     return released
 
 
+@kernel_function("include/linux/mmu_notifier.h", quiet=True)
 def seq_has_changed(subscriptions: NotifierSubscriptions) -> bool:
     """Tell whether the sequence is another than the one that the task has seen."""
     return subscriptions.invalidate_seq.peek(_changed, current_task())
@@ -257,4 +263,4 @@ def mmu_interval_notifier_remove(interval: MmuIntervalNotifier) -> None:
         wait = True
     spin_unlock(subscriptions.lock)
     if wait:
-        _wait(subscriptions)
+        _wait(subscriptions, mmu_interval_seq_released)

@@ -110,8 +110,13 @@ def __mmu_notifier_invalidate_range_end(range: MmuNotifierRange) -> None:
         srcu_read_lock(subscriptions.srcu)
         for subscription in subscriptions.notifiers:
             end = subscription.ops.invalidate_range_end
-            if end is not None and hashed(subscription):
-                end(range)
+            if end is None or not hashed(subscription):
+                continue
+            if not range.blockable:
+                non_block_start()
+            end(range)
+            if not range.blockable:
+                non_block_end()
         srcu_read_unlock(subscriptions.srcu)
 
 
