@@ -112,7 +112,14 @@ CLAIMS = (
         "38",
         "With the flag KVM_RUN returns -EINTR for a signal, and the CPU can be run again.",
         XU,
-        (Case(KICKED, "", "holds"), Case("vcpu-kicked-and-run-again", "", "holds")),
+        (
+            Case(KICKED),
+            Case("vcpu-kicked-and-run-again"),
+            Case("vm-stop-before-the-network-is-repaired", "", "holds", "vm_stop, by SIGUSR1"),
+            Case("ctrl-c-while-the-network-is-down", "", "holds", "Ctrl-C, by SIGINT"),
+            Case("debugger-traps-while-the-network-is-down", "", "holds", "gdb, by SIGTRAP"),
+            Case("attached-while-the-network-is-down", "", "holds", "gdb, when it attaches"),
+        ),
     ),
     Claim(
         "39",

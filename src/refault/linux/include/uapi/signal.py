@@ -57,7 +57,7 @@ class Signal(IntEnum):
 SIGINT, SIGQUIT, SIGBUS, SIGKILL = Signal.SIGINT, Signal.SIGQUIT, Signal.SIGBUS, Signal.SIGKILL
 SIGUSR1, SIGUSR2, SIGSEGV, SIGTERM = Signal.SIGUSR1, Signal.SIGUSR2, Signal.SIGSEGV, Signal.SIGTERM
 SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP = Signal.SIGCHLD, Signal.SIGCONT, Signal.SIGSTOP, Signal.SIGTSTP
-SIGPIPE = Signal.SIGPIPE
+SIGPIPE, SIGTRAP = Signal.SIGPIPE, Signal.SIGTRAP
 
 Sigset = tuple[Signal, ...]
 """``sigset_t``: the signals in it, by their number."""
