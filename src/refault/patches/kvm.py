@@ -81,3 +81,15 @@ kvm_seq_after_lookup = Patch(
     source="what the order of the two is there for: a change of our own, for the worse",
     replaces={"kvm_mmu_seq_begin": _later, "kvm_mmu_seq_checked": _look_now},
 )
+
+
+kvm_arm64_vma_lookup = Patch(
+    name="kvm_arm64_vma_lookup",
+    title="KVM: arm64: Retry fault if vma_lookup() results become invalid",
+    kind="fix",
+    commit="13ec9308a857",
+    since="6.3",
+    stable={"6.1": "6.1.27"},
+    source="David Matlack, 2023; before it the sequence was remembered without mmap_lock",
+    replaces={"abort_seq_under_lock": _later, "abort_seq_after_unlock": _look_now},
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from refault.linux import Kernel
+from refault.linux.arch.arm64.kvm.mmu import kvm_arch_vcpu_ioctl_run as run_on_arm64
 from refault.linux.include.linux.mmu_notifier import MmuNotifier, MmuNotifierOps
 from refault.linux.include.uapi.errno import EAGAIN
 from refault.linux.mm.oom_kill import oom_reap_task_mm
@@ -82,3 +83,26 @@ def reaper_gives_up_and_guest_runs(k: Kernel) -> None:
     @k.thread
     def vcpu() -> None:
         kvm_run(vm, page, 1)
+
+
+@scenario(
+    source="David Matlack, 2023: KVM: arm64: Retry fault if vma_lookup() results become invalid",
+    expect={"": "holds", "without kvm_arm64_vma_lookup": "use after free"},
+)
+def guest_and_a_mapping_that_shrinks(k: Kernel) -> None:
+    """A guest on arm64 reaches no more than what is mapped, however large that was before.
+
+    The mapping is looked up, and says that a block is to be mapped; then another one takes its
+    place that is a page.
+    """
+    process = k.mm()
+    page = process.mmap(contents="page", pages=2)
+    process.spare(2)
+    vm = k.kvm(page)
+
+    @k.thread
+    def vcpu() -> None:
+        run_on_arm64(vm, page.address, 1)
+        run_on_arm64(vm, page[1].address, None)
+
+    k.thread(name="host")(page.mmap_fixed)
