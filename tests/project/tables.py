@@ -65,8 +65,6 @@ PIECES = {
     "hmm_release",
     "hmm_vma_walk",
     "is_atomic",
-    "isolate_folio",
-    "killed",
     "kvm_mmu_seq_begin",
     "kvm_mmu_seq_checked",
     "load",
