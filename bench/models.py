@@ -10,7 +10,7 @@ from __future__ import annotations
 from bench.mutex import Build, Mutex, holders, lock, unlock
 from bench.uffd import uffd
 
-from refault.explore import Program, atomic, restart, scope
+from refault.explore import Program, Violation, atomic, restart, scope
 
 __all__ = [
     "counter",
@@ -21,6 +21,7 @@ __all__ = [
     "lockn",
     "philosophers",
     "readers",
+    "references",
     "uffd",
 ]
 
@@ -137,6 +138,28 @@ def lockn(n: int) -> Build:
         def thread() -> None:
             lock(mutex)
             unlock(mutex)
+
+        for i in range(n):
+            p.task(f"thread{i}", thread)
+
+    return build
+
+
+def _count(old: int, by: int) -> tuple[int, None]:
+    if not 0 <= old + by < 1_000:
+        raise Violation("count runs wild", str(old + by))
+    return old + by, None
+
+
+def references(n: int) -> Build:
+    """``n`` threads take a reference and drop it; the count has limits, which nobody meets."""
+
+    def build(p: Program) -> None:
+        count = p.cell("count", 1)
+
+        def thread() -> None:
+            count.update(_count, 1)
+            count.update(_count, -1)
 
         for i in range(n):
             p.task(f"thread{i}", thread)

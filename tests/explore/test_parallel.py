@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from bench import models
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.explore.agreement import agree, enumerated
 from tests.explore.language import Model
 from tests.explore.strategies import models as random_models
+from tests.explore.strategies import symmetric_models
 from tests.explore.translate import translate
 
 from refault.explore import Cell, Program, UserError, Verdict, atomic, check, choose, restart
@@ -76,7 +78,7 @@ def test_random_models_have_the_same_totals(model: Model) -> None:
 
 
 @fast
-@given(random_models())
+@given(st.one_of(random_models(), symmetric_models()))
 def test_threads_find_what_there_is(model: Model) -> None:
     """With each reduction, livelocks and shortest counterexamples included."""
     known = enumerated(model)

@@ -68,6 +68,8 @@ def save(
 ) -> None:
     """Write a checkpoint of the stopped search; raises ``OSError`` where that is not possible."""
     tables = exploration.tables
+    if tables.orbits is not None:
+        tables.orbits.finish()
     header = Header(
         version=__version__,
         machine=machine(),
@@ -146,7 +148,7 @@ def _restore(path: Path, exploration: Exploration, header: Header) -> Futures | 
         for node, value in header.log:
             if (node, value) == TAKEN:
                 futures = take(tables)
-            else:
+            elif not tables.native.knows(node, value):  # the image of one before may be
                 tables.fill(node, value)
     except (IndexError, AssertionError) as e:
         raise UserError(f"{path}: the model has changed since", AGAIN) from e

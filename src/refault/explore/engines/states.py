@@ -142,6 +142,8 @@ class StateSearch:
             search = partial(_parallel.search, tables.core, jobs=self.jobs)
         try:
             with tables.bounds.within(deadline, self._limits.soft_memory):
+                if tables.orbits is not None:
+                    tables.orbits.finish()
                 return search(
                     reduce=bool(self._options.reduce),
                     resume=resume,
