@@ -7,15 +7,20 @@ import itertools
 import pytest
 from tests.linux.stories import found
 
-from refault.explore import Violation
+from refault.explore import UserError, Violation
 from refault.linux import Kernel
 from refault.linux.include.linux.foll import Foll, faultin_flags, vm_fault_to_errno
 from refault.linux.include.linux.mm_flags import ERRORS, FaultFlag, Vm, VmFault, illegal_flags
 from refault.linux.include.uapi.errno import EFAULT, EHWPOISON
 from refault.linux.include.uapi.signal import SIGKILL, SIGUSR1
+from refault.linux.kernel.kprobes import register_kprobe
+from refault.linux.mm.folio_lock import folio_lock, folio_unlock
+from refault.linux.mm.page_cache import cached
+from refault.linux.mm.swap_state import read_swap_cache_async
 from refault.linux.syscalls import (
     futex_fault_in,
     futex_key,
+    get_mempolicy,
     madvise_populate,
     mlock,
     o_direct_read,
@@ -90,6 +95,7 @@ def alone(call: object, want: object, **page: object) -> str:
         (o_direct_write, (1, (0,))),
         (futex_key, 0),
         (futex_fault_in, 0),
+        (get_mempolicy, 0),
     ],
 )
 @pytest.mark.parametrize("contents", ["", "zero page", "page"])
@@ -194,3 +200,66 @@ def test_a_page_in_a_pipe_outlives_its_mapping() -> None:
             expect((count, read_pipe(pfn), page.load()) == (1, 5, 0))
 
     assert found(story) == "holds"
+
+
+def killed_at_a_slow_disk(k: Kernel, *, swap: bool) -> None:
+    """A fault waits for a page that is locked, free, and locked again; and is killed.
+
+    Depending on when, it waits at its first attempt, without the fault lock, or at a later one.
+    """
+    process = k.mm()
+    file = k.file()
+    page = process.mmap(contents="page") if swap else process.mmap(file=file)
+    slow = k.program.cell("the disk is at it", False)
+    never = k.program.cell("the disk has answered", False)
+
+    @k.thread(daemon=True)
+    def disk() -> None:
+        if swap:
+            page.reclaim()
+        pfn = read_swap_cache_async(0) if swap else cached(file.mapping, 0)
+        folio_lock(pfn)
+        slow.write(True)
+        folio_unlock(pfn)
+        folio_lock(pfn)
+        never.wait(bool)
+
+    @k.thread(process=process)
+    def program() -> None:
+        slow.wait(bool)
+        page.load()
+
+    @k.thread
+    def killer() -> None:
+        k.kill(process, SIGKILL)
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_whoever_is_killed_at_a_slow_disk_dies_and_leaves_no_lock_behind(swap: bool) -> None:
+    assert found(lambda k: killed_at_a_slow_disk(k, swap=swap)) == "holds"
+
+
+def test_a_kprobe_sees_what_a_function_is_given() -> None:
+    def story(k: Kernel) -> None:
+        page = k.mm().mmap()
+
+        def handler(vma: object, address: int, flags: FaultFlag) -> None:
+            if flags & FaultFlag.WRITE:
+                raise Violation("written", f"{address:#x}")
+
+        register_kprobe(k, "handle_mm_fault", handler)
+
+        @k.thread
+        def program() -> None:
+            page.load()
+            page.store(1)
+
+    assert found(story) == "written"
+
+
+def test_a_kprobe_on_what_is_not_modelled_is_refused() -> None:
+    def story(k: Kernel) -> None:
+        register_kprobe(k, "tcp_v4_connect", print)
+
+    with pytest.raises(UserError, match="no function tcp_v4_connect is modelled"):
+        found(story)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 
 import pytest
@@ -42,4 +43,27 @@ def test_a_guest_that_waits_for_a_page_gets_it(puppet: Puppet, machine: VirtualM
     if ends == ["-EINTR"]:  # since 6.2 the signal ends KVM_RUN, and the vCPU is run again
         ends.append(str(machine.exit(machine.run(thread).wait())))
     assert ends[-1] == "MMIO 7"
+    assert thread.handled.times == 1
+
+
+SINCE_6_2 = pytest.mark.skipif(
+    tuple(int(n) for n in platform.release().split(".")[:2]) < (6, 2),
+    reason="KVM waits killably before 6.2",
+)
+
+
+@SINCE_6_2
+@pytest.mark.usefixtures("uffd_allowed")
+def test_a_signal_gets_a_guest_out_whose_page_never_comes(
+    puppet: Puppet, machine: VirtualMachine
+) -> None:
+    uffd = Userfaultfd(puppet.take(puppet.thread().call(Nr.USERFAULTFD, 0o2004000)))
+    uffd.api()
+    uffd.register(machine.page, PAGE)
+    puppet.handle(signal.SIGUSR1)
+    thread = puppet.thread(1)
+    run = machine.run(thread)
+    puppet.wait_until(lambda: thread.proc.in_function("handle_userfault"))
+    thread.kill(signal.SIGUSR1)
+    assert str(machine.exit(run.wait())) == "-EINTR"
     assert thread.handled.times == 1

@@ -15,8 +15,10 @@ from typing import Any
 import refault.linux
 from refault import patches, plugins, scenarios
 from refault.linux import AddressSpace, Kernel, Page, UserFaultFd, modelled_functions
+from refault.linux.include.uapi.signal import SIGKILL, SIGUSR1
 from refault.report import gpu
 from refault.scenarios.gpu_outcomes import Contention
+from refault.scenarios.gup_callers import CALLERS, FLAG, PLACES, outcome
 
 PACKAGE = Path(refault.linux.__file__).parent
 
@@ -296,6 +298,29 @@ def gpu_repairs() -> str:
     return _table(head, rows)
 
 
+def gup_callers() -> str:
+    """What a signal makes of each caller of GUP, by where its page is."""
+    rows = ((caller, *(_signalled(caller, place) for place in PLACES)) for caller in CALLERS)
+    return _table(("caller", *PLACES), rows)
+
+
+def _signalled(caller: str, place: str) -> str:
+    """SIGUSR1; what the flag would change; and SIGKILL, where it does not kill."""
+    as_it_is = outcome(caller, place, SIGUSR1)
+    with_flag = outcome(caller, place, SIGUSR1, FLAG)
+    killed = outcome(caller, place, SIGKILL)
+    parts = [_or(as_it_is)]
+    if with_flag != as_it_is:
+        parts.append(f"flag: {_or(with_flag)}")
+    if killed != ("dies",):
+        parts.append(f"killed: {_or(killed)}")
+    return "; ".join(parts)
+
+
+def _or(outcomes: tuple[str, ...]) -> str:
+    return " or ".join(f"`{o}`" if o.lstrip("-")[0] in "E0123456789" else o for o in outcomes)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "gpu_nobody": _gpu(Contention.NONE),
     "gpu_some_time": _gpu(Contention.SOME_TIME),
@@ -308,4 +333,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "handles": handles,
     "missing": missing,
     "releases": releases,
+    "gup_callers": gup_callers,
 }

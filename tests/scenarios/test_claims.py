@@ -80,6 +80,7 @@ SETTLED = {
     "Q4": "depends",
     "Q5": "depends",
     "Q6": "confirmed",
+    "Q7": "depends",
     "Q8": "refuted",
     "Q9": "depends",
     "Q10": "depends",

@@ -16,6 +16,7 @@ GUNTHORPE = "LKML 2022-06-25, Jason Gunthorpe, in reply"
 KICKED = "vcpu-kicked-while-the-network-is-down"
 SWAP, FILE = "interruptible-gup-waits-for-swap", "interruptible-gup-waits-for-file"
 ALONE = "with interruptible_without_killable"
+EVERYONE = "with gup_always_interruptible"
 UNUSED = "without kvm_sigpending_pfn"
 
 CLAIMS = (
@@ -151,6 +152,18 @@ CLAIMS = (
         ),
     ),
     Claim(
+        "Q7",
+        "May any caller of GUP in a system call set the flag?",
+        GUNTHORPE,
+        (
+            Case("kvm-says-eintr", "", "holds", "KVM_RUN"),
+            Case("direct-io-says-eintr", EVERYONE, "holds", "direct I/O"),
+            Case("vmsplice-says-eintr", EVERYONE, "holds", "vmsplice(2)"),
+            Case("process-vm-readv-says-eintr", EVERYONE, "holds", "process_vm_readv(2)"),
+            Case("populate-says-eintr", EVERYONE, "holds", "MADV_POPULATE_WRITE"),
+        ),
+    ),
+    Claim(
         "Q8",
         "Can a signal that is not fatal abort a swap-in, with the flag?",
         GUNTHORPE,
@@ -165,7 +178,7 @@ CLAIMS = (
             Case("vcpu-kicked-and-run-again", "", "wrong exit", "KVM, which is prepared for it"),
             Case(
                 "handled-signal-meets-direct-io",
-                "with gup_always_interruptible",
+                EVERYONE,
                 "wrong result",
                 "if a caller set it that is not",
             ),
