@@ -41,6 +41,9 @@ Found = tuple[tuple[Finding, Trace | None], ...]
 GRACE = 0.5
 """Where the time is up, so many seconds are left for the best counterexample, and to explain it."""
 
+BEST = 5.0
+"""The best counterexample is looked for so long, or three times as long as the search took."""
+
 
 @watching()
 def check(
@@ -140,7 +143,8 @@ def _check(
     explain = patience is not None and code != _core.INTERRUPTED
     if explain and outcome.found:
         _tell(options, "looking for the best counterexample")
-    findings = _findings(exploration, outcome, lassos, limits, _until(end) if explain else None)
+    best = min(_until(end), clock.monotonic() + max(BEST, 3 * evidence.seconds))
+    findings = _findings(exploration, outcome, lassos, limits, best if explain else None)
     if patience is not None:
         patience = min(patience, max(0.5, evidence.seconds))
         findings = _explained(exploration, findings, patience, _until(end))

@@ -110,7 +110,7 @@ cdef enum:
     CHAIN = 256
 
     # So many violating terminal states at most guide the search for few context switches.
-    TARGETS = 1024
+    TARGETS = 16384
 
 
 cdef struct Undo:

@@ -23,6 +23,9 @@ STOPPED = (_core.INTERRUPTED, _core.LIMIT_STATES, _core.LIMIT_MEMORY, _core.LIMI
 ALONE = 0.5
 """So many seconds a search has one thread: most are complete by then."""
 
+PATIENCE = 1 << 18
+"""After so many transitions futures that lag behind the tables are taken anew."""
+
 WORTH = 5.0
 """A search shorter than this is begun again sooner than gone on with."""
 
@@ -52,6 +55,9 @@ class StateSearch:
         self.restarts = 0
         self.code = _core.LIMIT_TIME
         self.futures: Futures | None = None
+        self._taken_at = 0
+        self._patience = PATIENCE
+        self._stale = False
 
     def run(self, seconds: float) -> int:
         """Go on for at most ``seconds``, with ``jobs`` threads; returns a code of the core.
@@ -61,11 +67,13 @@ class StateSearch:
         deadline = clock.monotonic() + seconds
         while True:
             code = self._go_on(deadline)
-            if code == _core.PAUSED:
+            if code == _core.PAUSED and not self._stale:
                 if self._due():
                     self.save()
                 continue
-            if code != _core.RESTART and not (code == _core.COMPLETE and self._outgrown()):
+            if self._stale and code == _core.PAUSED:
+                self._patience *= 2
+            elif code != _core.RESTART and not (code == _core.COMPLETE and self._outgrown()):
                 self.code = code
                 return code
             self.restarts += 1
@@ -98,6 +106,8 @@ class StateSearch:
 
     def _install(self, futures: Futures) -> None:
         self.futures = futures
+        self._stale = False
+        self._taken_at = len(self._ex.tables.nodes)
         self._ex.tables.native.set_futures(*futures.packed())
 
     def _outgrown(self) -> bool:
@@ -117,7 +127,18 @@ class StateSearch:
             # A cluster's states are not all here, so they cannot be surveyed.
             tables = self._ex.tables if self.cluster is None else None
             self._meter.tick(states, transitions, depth, tables, bool(self._options.reduce))
-        return pause or self._due()
+        self._stale = self._lags(transitions)
+        return pause or self._stale or self._due()
+
+    def _lags(self, transitions: int) -> bool:
+        """Whether futures should be taken anew at once.
+
+        What was not known when they were taken counts as able to do anything, so a search with old
+        ones can be as long as one without. It is begun again after twice as long each time.
+        """
+        if self.futures is None or transitions < self._patience:
+            return False
+        return len(self._ex.tables.nodes) > self._taken_at
 
     def _due(self) -> bool:
         """Whether it is time for the next checkpoint."""
