@@ -8,9 +8,11 @@ from refault.linux.include.linux.mm_flags import FaultFlag, VmFault
 from refault.linux.include.linux.mm_types import VmFaultInfo
 from refault.linux.include.linux.mmu_notifier import MmuIntervalNotifier, MmuNotifierRange
 from refault.linux.kernel.locking.rwsem import down_write, up_write
+from refault.linux.lib.test_hmm import Dmirror, dmirror_device_evict_chunk
 from refault.linux.mm.hmm_mirror import hmm_invalidate_range, release_mirror
 from refault.linux.mm.memory.device_private import pgmap_of
 from refault.linux.mm.mmap_lock import vma_end_read
+from refault.linux.mm.mmu_interval import mmu_interval_notifier_remove
 from refault.patches.patch import Patch
 
 THREAD = "LKML 2018-03, [PATCH 03/15] mm/hmm: HMM should have a callback before MM is destroyed v2"
@@ -154,4 +156,22 @@ devpriv_fault_ref = Patch(
     since="6.1",
     source="Alistair Popple, 2022; CVE-2022-3523",
     replaces={"do_device_private": _fault_without_reference},
+)
+
+
+def _evict_and_free(dmirror: Dmirror) -> None:
+    mmu_interval_notifier_remove(dmirror.notifier)
+    dmirror_device_evict_chunk(dmirror)
+    dmirror.notifier.memory.free()
+
+
+test_hmm_evict = Patch(
+    name="test_hmm_evict",
+    title="lib: test_hmm: evict device pages on file close to avoid use-after-free",
+    kind="later fix",
+    commit="744dd97752ef",
+    since="7.1",
+    stable={"6.12": "6.12.86", "6.1": "6.1.176"},
+    source="Alistair Popple, 2026; CVE-2026-46280",
+    replaces={"dmirror_fops_release": _evict_and_free},
 )

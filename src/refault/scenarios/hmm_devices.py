@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from refault.explore import Violation
+from refault.explore import Cell, Violation
 from refault.linux import Kernel
 from refault.linux.include.linux.mm import VmOperations
 from refault.linux.include.linux.mm_flags import VmFault
@@ -201,5 +201,56 @@ def interval_driver_ends_at_any_time(k: Kernel) -> None:
         cancel_work_sync(work)
         device.pt[page.address].write(None)
         dmirror_fops_release(device)
-        device.notifier.memory.free()
         page.mm.pmd.wait(is_freed)
+
+
+EVICT = "Alistair Popple, 2026: lib: test_hmm: evict device pages on file close; CVE-2026-46280"
+
+
+@scenario(source=EVICT, expect={"": "use after free", "with test_hmm_evict": "holds"})
+def device_is_closed_and_keeps_a_page(k: Kernel) -> None:
+    """A CPU can fault on a page that is in the memory of a device that was closed."""
+    page, device, there = _moved(k)
+
+    @k.thread
+    def program() -> None:
+        there.wait(bool)
+        dmirror_fops_release(device)
+        page.load()
+
+
+@scenario(
+    source=f"a story of our own, after {EVICT}",
+    expect={"": "use after free", "with test_hmm_evict": "use after free"},
+)
+def device_is_closed_during_a_fault(k: Kernel) -> None:
+    """It can do so while the device is being closed.
+
+    What is evicted is what can be locked at once, and a fault has the page locked already when it
+    asks the device for it.
+    """
+    page, device, there = _moved(k)
+
+    @k.thread
+    def program() -> None:
+        there.wait(bool)
+        page.load()
+
+    @k.thread
+    def close() -> None:
+        there.wait(bool)
+        dmirror_fops_release(device)
+
+
+def _moved(k: Kernel) -> tuple[Page, Dmirror, Cell[bool]]:
+    """A page that goes to the device's memory first of all."""
+    page = k.mm().mmap(contents="page")
+    device = Dmirror(k, page.mm)
+    there = k.program.cell("page is on the device", False)
+
+    @k.thread
+    def gpu() -> None:
+        dmirror_migrate_to_device(device, page.vma, page.address)
+        there.write(True)
+
+    return page, device, there

@@ -28,6 +28,7 @@ from refault.linux.mm.hmm import HmmRange, hmm_range_fault
 from refault.linux.mm.migrate_device import (
     MigrateVma,
     alloc_device_page,
+    migrate_device_range,
     migrate_vma_finalize,
     migrate_vma_pages,
     migrate_vma_setup,
@@ -72,7 +73,7 @@ class Dmirror:
         )
         self.notifier = MmuIntervalNotifier(
             mm,
-            f"{name}.notifier",
+            name,
             0,
             1 << 62,
             lambda range: dmirror_interval_invalidate(self, range),
@@ -199,20 +200,23 @@ def _copy(src: int, pool: int) -> int:
     return dst
 
 
+def _copy_back(src: int) -> int:
+    dst = alloc_page()
+    folio_lock(dst)
+    frame(dst).data.write(frame(src).data.read())
+    return dst
+
+
 @kernel_function("lib/test_hmm.c", label=lambda *args: "dmirror_devmem_fault")
 def dmirror_devmem_fault(dmirror: Dmirror, vmf: VmFaultInfo, pfn: int, locked: int) -> VmFault:
     """Bring a page back for a CPU; where it belongs is written in the page's own data."""
     folio_of(pfn)
+    dmirror.notifier.memory.read()
     end = vmf.address + PAGE_SIZE
     pool = dmirror.pgmap.pool
     args = MigrateVma(vmf.vma, vmf.address, end, dmirror.name, pool, back=True, fault_pfn=locked)
-    copied = []
-    for page in migrate_vma_setup(args):
-        dst = alloc_page()
-        folio_lock(dst)
-        frame(dst).data.write(frame(page.src).data.read())
-        copied.append(page._replace(dst=dst))
-    pages = migrate_vma_pages(args, tuple(copied))
+    copied = tuple(page._replace(dst=_copy_back(page.src)) for page in migrate_vma_setup(args))
+    pages = migrate_vma_pages(args, copied)
     mutex_lock(dmirror.mutex)
     for page in pages:
         dmirror.pt[page.address].write(None)
@@ -221,7 +225,16 @@ def dmirror_devmem_fault(dmirror: Dmirror, vmf: VmFaultInfo, pfn: int, locked: i
     return VmFault.NONE
 
 
+@kernel_function("lib/test_hmm.c")
+def dmirror_device_evict_chunk(dmirror: Dmirror) -> None:
+    """Bring back what is in the device's memory."""
+    args, pages = migrate_device_range(dmirror.mm, dmirror.pgmap.pool)
+    copied = tuple(page._replace(dst=_copy_back(page.src)) for page in pages)
+    migrate_vma_finalize(args, migrate_vma_pages(args, copied))
+
+
 @kernel_function("lib/test_hmm.c", label="dmirror_fops_release")
 def dmirror_fops_release(dmirror: Dmirror) -> None:
-    """``close(2)`` of the device: from here on it is told of nothing."""
+    """``close(2)`` of the device: from here on it is told of nothing, and is freed."""
     mmu_interval_notifier_remove(dmirror.notifier)
+    dmirror.notifier.memory.free()

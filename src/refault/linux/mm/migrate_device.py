@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from refault.linux.include.linux.memremap import is_device_pool
-from refault.linux.include.linux.mm_types import VmArea
+from refault.linux.include.linux.mm_types import MmStruct, VmArea
 from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.include.linux.page import (
     PageAnonExclusive,
@@ -21,6 +21,7 @@ from refault.linux.include.linux.page import (
     folio_of,
     folio_put,
     folio_remove_rmap_pte,
+    folio_try_get,
     frame,
     set_page_anon_exclusive,
 )
@@ -43,7 +44,7 @@ from refault.linux.mm.mmu_notifier import (
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.rmap import try_to_migrate
 from refault.linux.mm.swap import folio_add_lru, lru_add_drain_all
-from refault.linux.modelled import NotModelled, kernel_function
+from refault.linux.modelled import NotModelled, current_kernel, kernel_function
 
 
 class MigrateVma(NamedTuple):
@@ -159,6 +160,37 @@ def _alone(args: MigrateVma, pfn: int) -> bool:
     """Tell whether all references are the caller's, and of the fault that he handles."""
     folio = folio_of(pfn)
     return not folio.mapcount and folio.refcount == 1 + (pfn == args.fault_pfn)
+
+
+@kernel_function("mm/migrate_device.c", label="migrate_device_range")
+def migrate_device_range(mm: MmStruct, pool: int) -> tuple[MigrateVma, Pages]:
+    """Take all pages in a device's memory out of the page tables, but those that are locked.
+
+    For the other two functions there is no mapping to be named; any of the process will do.
+    """
+    args = MigrateVma(mm.vmas[0], 0, 0, "", pool, back=True)
+    pages: Pages = ()
+    for pfn in [pfn for pfn, owned in current_kernel().frames.items() if owned.cpu == pool]:
+        if migrate_device_pfn_lock(pfn):
+            pages = (*pages, MigratePage(_mapped_at(mm, pfn), pfn))
+    return args, migrate_vma_unmap(args, pages)
+
+
+@kernel_function("mm/migrate_device.c", quiet=True)
+def migrate_device_pfn_lock(pfn: int) -> bool:
+    """Take a reference and the lock of a page, if it is in use and nobody has the lock."""
+    if not folio_try_get(pfn):
+        return False
+    if folio_trylock(pfn):
+        return True
+    folio_put(pfn)
+    return False
+
+
+def _mapped_at(mm: MmStruct, pfn: int) -> int:
+    """``folio->index``, as an address: where the page is mapped, if anywhere."""
+    mapped = (address for address, pte in mm.ptes.items() if ptep_get(pte).pfn == pfn)
+    return next(mapped, mm.vmas[0].vm_start)
 
 
 def alloc_device_page(pool: int) -> int:

@@ -48,7 +48,7 @@ def page_vma_mapped_walk(mm: MmStruct, address: int, pfn: int) -> bool:
     if not pte_offset_map_lock_rmap(mm):
         return False
     pte = ptep_get(mm.pte(address))
-    if pte.present and pte.pfn == pfn:
+    if (pte.present or pte.kind is PteKind.DEVICE) and pte.pfn == pfn:
         return True
     pte_unmap_unlock(mm)
     return False
