@@ -20,6 +20,7 @@ from refault.linux.include.uapi.errno import EBUSY, EFAULT, EPERM
 from refault.linux.mm.memory.fault import handle_mm_fault
 from refault.linux.mm.memory.swap_in import migration_entry_wait
 from refault.linux.mm.mmu_interval import mmu_interval_check_retry
+from refault.linux.mm.pgtable_generic import read_pmd
 from refault.linux.modelled import NotModelled, kernel_function
 
 
@@ -62,7 +63,7 @@ def hmm_vma_walk(range: HmmRange) -> HmmPfn:
     vma = mm.find_vma(range.address)
     if vma is None or not vma.vm_flags.read() & Vm.READ:
         return HmmPfn(-EFAULT)
-    pmd = mm.pmd.read()
+    pmd = read_pmd(mm)
     if isinstance(pmd, HugePmd):
         raise NotModelled("hmm_range_fault() of a huge page")
     if pmd is not Pmd.TABLE:

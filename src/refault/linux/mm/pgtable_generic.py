@@ -8,15 +8,20 @@ from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
 from refault.linux.modelled import kernel_function
 
 
+def read_pmd(mm: MmStruct) -> Pmd | HugePmd:
+    """Read the PMD entry; a use after free if the process has been taken down."""
+    pmd = mm.pmd.read()
+    if pmd is Pmd.FREED:
+        raise Violation("use after free", f"the page tables of {mm} are used after they were freed")
+    return pmd
+
+
 @kernel_function("mm/pgtable-generic.c", quiet=True)
 def pte_offset_map_lock(mm: MmStruct) -> bool:
     """Take the page-table lock; False if there is no page table here (any more)."""
     spin_lock(mm.ptl)
-    pmd = mm.pmd.read()
-    if pmd is Pmd.TABLE:
+    if read_pmd(mm) is Pmd.TABLE:
         return True
-    if pmd is Pmd.FREED:
-        raise Violation("use after free", f"the page tables of {mm} are used after they were freed")
     spin_unlock(mm.ptl)
     return False
 

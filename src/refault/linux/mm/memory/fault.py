@@ -30,7 +30,7 @@ from refault.linux.mm.memory.file import do_fault
 from refault.linux.mm.memory.numa import do_numa_page
 from refault.linux.mm.memory.swap_in import do_swap_page
 from refault.linux.mm.memory.wp import do_wp_page
-from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
+from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock, read_pmd
 from refault.linux.modelled import kernel_function
 
 _ACCESS = Vm.READ | Vm.WRITE | Vm.EXEC
@@ -76,7 +76,7 @@ def __handle_mm_fault(vmf: VmFaultInfo) -> VmFault:
 @kernel_function("mm/memory.c", quiet=True)
 def handle_pte_fault(vmf: VmFaultInfo) -> VmFault:
     """Tell the kinds apart, by a read of the PTE without its lock."""
-    pmd = vmf.mm.pmd.read()
+    pmd = read_pmd(vmf.mm)
     if pmd is Pmd.NONE:
         return do_pte_missing(vmf._replace(orig_pte=NONE))
     if pmd is not Pmd.TABLE:
