@@ -134,7 +134,7 @@ def test_a_killed_rival_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_process_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(states, "ALONE", 0.001)
+    monkeypatch.setattr(portfolio, "QUICK", 0.001)
     check(BUILD)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
