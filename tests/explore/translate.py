@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests.explore.language import (
@@ -35,7 +35,19 @@ from tests.explore.language import (
     Write,
 )
 
-from refault.explore import BLOCKED, Cell, Program, View, Violation, atomic, choose, restart, scope
+from refault.explore import (
+    BLOCKED,
+    Cell,
+    Names,
+    Program,
+    View,
+    Violation,
+    atomic,
+    choose,
+    renamed_in_order,
+    restart,
+    scope,
+)
 
 
 class Rw(NamedTuple):
@@ -44,9 +56,9 @@ class Rw(NamedTuple):
     mode: str = ""
     holders: tuple[str, ...] = ()
 
-    def renamed(self, names: Mapping[Hashable, Hashable]) -> Rw:
+    def renamed(self, names: Names) -> Rw:
         """The same with other holders."""
-        return Rw(self.mode, tuple(sorted(str(names.get(h, h)) for h in self.holders)))
+        return renamed_in_order(self, names, "holders")
 
 
 def _mutex_holders(owner: str | None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from .runtime import (
     traced,
 )
 from .search import check
+from .symmetry import Names, renamed_in_order
 from .trace import Event, Finding, Trace
 from .verdict import Evidence, Limits, Verdict
 
@@ -46,6 +47,7 @@ __all__ = [
     "Limits",
     "Mode",
     "ModelError",
+    "Names",
     "Nondeterminism",
     "Op",
     "Program",
@@ -64,6 +66,7 @@ __all__ = [
     "current_task",
     "finish",
     "note",
+    "renamed_in_order",
     "replay",
     "restart",
     "running",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Hashable, Iterator, Mapping
 from math import factorial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -133,6 +133,16 @@ def renamed(value: Any, names: Names) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.replace(value, **dict(_fields(value, names)))
     return value
+
+
+N = TypeVar("N", bound=tuple[Any, ...])
+
+
+def renamed_in_order(value: N, names: Names, *fields: str) -> N:
+    """A named tuple with other names in it; those ``fields`` list names in alphabetical order."""
+    parts = {name: renamed(part, names) for name, part in value._asdict().items()}  # type: ignore[attr-defined]
+    parts |= {name: tuple(sorted(parts[name])) for name in fields}
+    return value._replace(**parts)  # type: ignore[attr-defined, no-any-return]
 
 
 def _fields(value: Any, names: Names) -> Iterator[tuple[str, Any]]:

@@ -168,6 +168,17 @@ class Kernel(Memory):
             )
         return self.tasks[name]
 
+    def identical(self, *threads: str | Callable[[], Any]) -> None:
+        """Say that threads, by name or function, do the same and may change places.
+
+        States that differ only in which of them is where are then searched once. It is checked:
+        of threads that allocate pages, each from a CPU of its own, it is not true, for page
+        frames have numbers.
+        """
+        self.program.identical(
+            *(self.program.task_named(self._thread(thread).name) for thread in threads)
+        )
+
     def syscall(self, call: Callable[[], R]) -> R:
         """Make a system call of a piece of kernel code; signals interrupt and restart it."""
         return system_call(call)()

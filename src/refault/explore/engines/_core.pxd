@@ -109,6 +109,12 @@ cdef enum:
     # A chain of states expanded for one task only is stored at the latest after so many.
     CHAIN = 256
 
+    # Futures are asked of so many states; if fewer than one in so many had an answer, not again
+    # before so many states, those included.
+    TRIAL = 4096
+    WORTHWHILE = 16
+    PAUSE = 65536
+
     # So many violating terminal states at most guide the search for few context switches.
     TARGETS = 16384
 
@@ -199,6 +205,9 @@ cdef class Core:
     cdef uint64_t *turned              # scratch: what those change the fingerprint by
     cdef uint64_t near[64]             # scratch: per task, whose futures are in its way
     cdef uint64_t members              # what pick_by_futures() found
+    cdef int asked, gained             # how often the futures were asked, and had an answer
+    cdef bint idle                     # they are not asked for a while
+    cdef bint opposed                  # against holds anything
     cdef bint backward                 # where the step that survey() looked at leads
 
     cdef uint64_t reset(self) noexcept nogil
@@ -222,6 +231,7 @@ cdef class Core:
     cdef int survey(self, int t) except -1 nogil
     cdef int survey_choice(self, int t) except -1 nogil
     cdef bint oppose(self, int row, int32_t value) noexcept nogil
+    cdef bint pays(self) noexcept nogil
     cdef uint64_t in_the_way(self, int t) noexcept nogil
     cdef void look_ahead(self, Frame *f) noexcept nogil
     cdef void look_ahead_shared(self, Frame *f, int n) noexcept nogil

@@ -373,6 +373,9 @@ cdef class Core:
         mask = self.tables.rows[self.tables.first[row] + value]
         if mask < 0:
             return False
+        if mask == 0:
+            return True
+        self.opposed = True
         words = self.tables.masks + <int64_t> mask * self.tables.words
         for i in range(self.tables.words):
             self.against[i] |= words[i]
@@ -383,6 +386,8 @@ cdef class Core:
         cdef int u, i, words = self.tables.words
         cdef uint64_t tasks = 0
         cdef uint64_t *future
+        if not self.opposed:
+            return 0
         for u in range(self.ntask):
             if u == t or self.nodes[self.loc[u]].cell == NODE_DONE:
                 continue
@@ -426,6 +431,7 @@ cdef class Core:
         cdef Entry *e
         cdef int code
         memset(self.against, 0, self.tables.words * 8)
+        self.opposed = False
         if n.cell == NODE_CHOOSE:
             return self.survey_choice(t)
         while True:
@@ -486,6 +492,16 @@ cdef class Core:
             return -1
         return self.pick_several(forward, able, back, unsure)
 
+    cdef bint pays(self) noexcept nogil:
+        """Whether to ask the futures: not for a while where they seldom had an answer before."""
+        self.asked += 1
+        if self.asked == TRIAL:
+            self.idle = self.gained < TRIAL // WORTHWHILE
+        if self.asked == (PAUSE if self.idle else TRIAL):
+            self.asked = self.gained = 0
+            self.idle = False
+        return not self.idle
+
     cdef int pick_several(self, bint forward, uint64_t able, uint64_t back, uint64_t unsure) noexcept nogil:
         """The rest of ``pick_by_futures``, from what it found: the set with the fewest steps.
 
@@ -494,16 +510,17 @@ cdef class Core:
         """
         cdef int t, u, steps, best = refault_ones(able | unsure)
         cdef uint64_t tasks, todo
+        cdef bint single = able & (able - 1) == 0
         for t in range(self.ntask):
             if self.nodes[self.loc[t]].cell == NODE_DONE or unsure >> t & 1:
                 continue
             tasks = todo = <uint64_t> 1 << t
-            while todo and not tasks & unsure:
+            while todo and (able & ~tasks or single) and not tasks & unsure:
                 u = refault_lowest(todo)
                 todo &= todo - 1
                 todo |= self.near[u] & ~tasks
                 tasks |= self.near[u]
-            if tasks & unsure:
+            if todo or tasks & unsure:
                 continue
             steps = refault_ones(tasks & able)
             if steps == 1 and not (forward and tasks & able & back):
@@ -582,9 +599,10 @@ cdef class Core:
             f.forward = self.frames[self.depth - 1].forward
         if reduce and chain < CHAIN and not f.stored:
             t = self.pick_solo(f.forward)
-            if t < 0 and self.tables.words:
+            if t < 0 and self.tables.words and self.pays():
                 t = self.pick_by_futures(f.forward)
                 members = self.members
+                self.gained += t >= 0 or members != EVERYBODY
         if t >= 0:
             f.mode = MODE_SOLO
             f.order = 0
@@ -701,6 +719,8 @@ cdef class Core:
         self.turned = <uint64_t *> malloc(self.tables.permutations * 8 + 8)
         if self.against == NULL or self.turned == NULL:
             raise MemoryError
+        self.asked = self.gained = 0
+        self.idle = False
         self.folding = reduce and self.tables.permutations > 0
         return 0
 

@@ -30,7 +30,7 @@ from .values import Values
 UNKNOWN = -1
 """In place of a mask: the search has not done this operation at this value yet."""
 
-SPREAD = 64
+SPREAD = 16
 """Where the values of a cell cannot be told, no more than so many are tried from one of them."""
 
 

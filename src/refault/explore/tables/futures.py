@@ -70,11 +70,11 @@ class Futures(NamedTuple):
     def packed(self) -> tuple[int, list[int], bytes, list[int], list[int], list[int], bytes]:
         """The arguments of ``Behaviour.set_futures``.
 
-        The masks, words of 64 bits, one behind the other, equal ones once; of each row where it
-        begins, how long it is, and the numbers of its masks.
+        The masks, words of 64 bits, one behind the other, equal ones once, the empty one first; of
+        each row where it begins, how long it is, and the numbers of its masks.
         """
         words = max(1, -(-len(self.conflicts.overtakes) // 64))
-        masks: dict[int, int] = {}
+        masks: dict[int, int] = {0: 0}
         first: list[int] = []
         count: list[int] = []
         numbers: list[int] = []

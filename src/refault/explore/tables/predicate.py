@@ -123,7 +123,7 @@ class Trees:
         found = self._judges[root](view)
         orbits = self._tables.orbits
         if orbits is not None:
-            for p in orbits.group.generators:
+            for p in orbits.group.members[1:]:
                 image = ImageView(self._tables, orbits, view, p)
                 orbits.check_finding(self._names[root], found, self._judges[root](image))
         first = self._slots[root]

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from refault.explore import Mode, atomic, running
+from refault.explore import Mode, Names, atomic, renamed_in_order, running
 from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault
 from refault.linux.include.linux.pgtable import NONE, Pte
 from refault.linux.include.linux.seqlock import SeqCount
@@ -77,6 +77,10 @@ class VmaLockState(NamedTuple):
     readers: tuple[str, ...] = ()
     writer: str | None = None
     detached: bool = False
+
+    def renamed(self, names: Names) -> VmaLockState:
+        """The same for other tasks."""
+        return renamed_in_order(self, names, "readers")
 
     def __repr__(self) -> str:
         if self.detached:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from refault.explore import BLOCKED, Blocked, current_task
+from refault.explore import BLOCKED, Blocked, Names, current_task, renamed_in_order
 from refault.linux.modelled import kernel_function
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ class SeqState(NamedTuple):
 
     writing: bool = False
     unchanged: tuple[str, ...] = ()
+
+    def renamed(self, names: Names) -> SeqState:
+        """The same for other tasks."""
+        return renamed_in_order(self, names, "unchanged")
 
 
 class SeqCount:

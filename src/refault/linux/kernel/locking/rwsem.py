@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from refault.explore import Mode, Violation, current_task
+from refault.explore import Mode, Names, Violation, current_task, renamed_in_order
 from refault.linux.include.linux.sched import (
     TASK_INTERRUPTIBLE,
     TASK_KILLABLE,
@@ -36,6 +36,10 @@ class RwsemState(NamedTuple):
     readers: tuple[str, ...] = ()
     writer: str | None = None
     queue: tuple[tuple[str, str], ...] = ()
+
+    def renamed(self, names: Names) -> RwsemState:
+        """The same for other tasks."""
+        return renamed_in_order(self, names, "readers")
 
     def __repr__(self) -> str:
         held = f"w:{self.writer}" if self.writer else "r:" + ",".join(self.readers)
