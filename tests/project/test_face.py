@@ -10,10 +10,10 @@ from refault import explore
 
 FACE = {
     "BLOCKED", "Blocked", "Cell", "EndlessLoop", "Event", "Evidence", "Finding", "HiddenState",
-    "Holders", "Limits", "Mode", "ModelError", "Nondeterminism", "Op", "Program",
+    "Holders", "Limits", "Mode", "ModelError", "Names", "Nondeterminism", "Op", "Program",
     "ReplayDiverged", "Replayer", "Task", "Trace", "UserError", "Verdict", "View", "Violation",
-    "atomic", "check", "choose", "current_program", "current_task", "finish", "note", "replay",
-    "restart", "running", "scope", "traced",
+    "atomic", "check", "choose", "current_program", "current_task", "finish", "note",
+    "renamed_in_order", "replay", "restart", "running", "scope", "traced",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, overload
 
 from refault.explore import UserError, atomic
 from refault.linux.diagnosis import diagnose
-from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx
+from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx, enabled
 from refault.linux.include.linux.mm_types import MmStruct, Vm
 from refault.linux.include.linux.sched.signal import SignalStruct
 from refault.linux.include.uapi.signal import (
@@ -251,7 +251,7 @@ class Kernel(Memory):
             process.mm,
             nonblock=nonblock,
             user_mode_only=user_mode_only,
-            features=_enabled(features),
+            features=enabled(features),
         )
         self.uffds.append(ctx)
         return UserFaultFd(ctx)
@@ -332,15 +332,6 @@ class Kernel(Memory):
         """
         with atomic():
             work()
-
-
-def _enabled(features: UffdFeature | None) -> UffdFeature:
-    """What the handshake leaves behind; WP_ASYNC brings WP_UNPOPULATED with it."""
-    if features is None:
-        return UffdFeature.NONE
-    if features & UffdFeature.WP_ASYNC:
-        features |= UffdFeature.WP_UNPOPULATED
-    return features | UffdFeature.INITIALIZED
 
 
 def _run(function: Callable[[], object]) -> None:

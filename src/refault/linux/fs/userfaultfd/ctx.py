@@ -97,3 +97,12 @@ def userfaultfd_ctx_put(ctx: UserfaultfdCtx) -> None:
         left = queue.head.read()
         if left:
             raise Violation("use after free", f"{ctx} is freed while {left[0].task} is on {queue}")
+
+
+def enabled(features: UffdFeature | None) -> UffdFeature:
+    """What the handshake leaves behind; WP_ASYNC brings WP_UNPOPULATED with it."""
+    if features is None:
+        return UffdFeature.NONE
+    if features & UffdFeature.WP_ASYNC:
+        features |= UffdFeature.WP_UNPOPULATED
+    return features | UffdFeature.INITIALIZED
