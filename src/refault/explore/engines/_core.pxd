@@ -116,7 +116,7 @@ cdef enum:
     PAUSE = 65536
 
     # So many violating terminal states at most guide the search for few context switches.
-    TARGETS = 16384
+    TARGETS = 2048
 
 
 cdef struct Undo:
