@@ -21,6 +21,7 @@ class Nr(IntEnum):
     READ = 0
     WRITE = 1
     OPEN = 2
+    CLOSE = 3
     POLL = 7
     MMAP = 9
     MPROTECT = 10

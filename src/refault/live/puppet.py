@@ -6,7 +6,7 @@ thread of a puppet runs a few instructions of machine code (``_puppet.s``): it w
 memory shared with us, does what the slot says, writes the result down, and waits again. Signal
 handlers are of the same kind.
 
-A puppet dies with this process, at the latest; everything that waits for it waits for a time.
+A puppet dies with this process, at the latest.
 """
 
 from __future__ import annotations
@@ -114,6 +114,15 @@ class Slot:
         """Write numbers at an offset."""
         struct.pack_into(form, self._memory, self._offset + offset, *values)
 
+    @property
+    def started(self) -> bool:
+        """Whether the thread has begun to do its command."""
+        return self.number(80) != 0
+
+    def forget(self) -> None:
+        """Forget which signals were handled."""
+        self.put("=IIqIIq", 112, 0, 0, 0, 0, 0, 0)
+
     def sleep(self, seen: int, seconds: float) -> None:
         """Sleep until ``done`` is no longer ``seen``, or for a time."""
         whole = int(seconds)
@@ -142,6 +151,7 @@ class PuppetThread:
             raise RuntimeError(f"thread {self.index} is still at its last command")
         padded = (*arguments, *(0,) * (7 - len(arguments)))
         slot.put("=Q7Q", 8, what, *(a & (1 << 64) - 1 for a in padded))
+        slot.put("=Q", 80, 0)
         slot.put("=QQ", 96, self.puppet.gate_address if gate else 0, delay)
         slot.put("=I", 0, number)
         slot.wake()
@@ -187,17 +197,20 @@ class PuppetThread:
 class Puppet:
     """A forked process with ``threads`` threads; a context manager that leaves nothing behind.
 
-    ``scratch`` is an address at which it and this process share memory.
+    ``scratch`` is an address at which it and this process share memory. Its threads wait at the
+    ``gate`` of another puppet if told so, which must be older.
     """
 
-    def __init__(self, threads: int = 1, *, cpus: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, threads: int = 1, *, cpus: tuple[int, ...] = (), gate: Puppet | None = None
+    ) -> None:
         require_machine()
         if not 1 <= threads <= SLOTS:
             raise ValueError(f"a puppet has 1 to {SLOTS} threads")
         self._memory = mmap.mmap(-1, 16 * PAGE)
         base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         self.slots = [Slot(self._memory, base, index) for index in range(threads)]
-        self.gate_address = base + SLOTS * SLOT
+        self.gate_address: int = gate.gate_address if gate else base + SLOTS * SLOT
         self.scratch = base + PAGE
         self._code = _executable()
         self.threads = [PuppetThread(self, index) for index in range(threads)]
@@ -253,7 +266,7 @@ class Puppet:
             self.pid = 0
 
     def thread(self, index: int = 0) -> PuppetThread:
-        """Return a thread by its number."""
+        """Return a thread."""
         return self.threads[index]
 
     def open_gate(self) -> None:
@@ -316,6 +329,11 @@ class Puppet:
         finally:
             os.close(pidfd)
         return self._fds[-1]
+
+    def give_back(self, fd: int) -> None:
+        """Close a descriptor that was taken."""
+        self._fds.remove(fd)
+        os.close(fd)
 
     def wait_until(self, test: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Wait until a test is true; ``TimedOut`` if it is not in time."""

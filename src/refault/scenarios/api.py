@@ -18,6 +18,7 @@ from refault.patches import canonical, elsewhere, resolve
 
 if TYPE_CHECKING:
     from refault.explore.mutate import Mutants
+    from refault.litmus import Program as Litmus
 
 Story = Callable[[Kernel], object]
 Expected = str | tuple[str, ...]
@@ -30,6 +31,7 @@ class Scenario:
     ``expect`` maps a variant ("" is the base kernel, else ``with NAME`` and ``without NAME`` of
     patches, separated by commas) to the expected verdict: ``holds``, or the kind of what is found,
     or a tuple of kinds. ``claims`` are numbers in the catalogue of claims made in the mail threads.
+    ``live`` is a litmus test of the same, for real kernels.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Scenario:
     expect: Mapping[str, Expected]
     file: str
     line: int
+    live: Litmus | None = None
 
     @property
     def doc(self) -> str:
@@ -139,12 +142,18 @@ def scenario(
     expect: Mapping[str, Expected] | None = None,
     claims: Iterable[str] = (),
     id: str | None = None,
+    live: Litmus | None = None,
 ) -> Callable[[Story], Scenario]:
     """Make a scenario of a function that takes a ``Kernel``; its docstring is the claim."""
 
     def make(story: Story) -> Scenario:
         return from_function(
-            story, id=id, source=source, claims=tuple(claims), expect=expect or {"": "holds"}
+            story,
+            id=id,
+            source=source,
+            claims=tuple(claims),
+            expect=expect or {"": "holds"},
+            live=live,
         )
 
     return make
@@ -157,6 +166,7 @@ def from_function(
     source: str = "",
     claims: tuple[str, ...] = (),
     expect: Mapping[str, Expected] | None = None,
+    live: Litmus | None = None,
 ) -> Scenario:
     """The scenario told by ``story``; a clear error if it cannot take a kernel."""
     if not isinstance(story, FunctionType):
@@ -190,6 +200,7 @@ def from_function(
         expect=dict(expect or {"": "holds"}),
         file=code.co_filename,
         line=code.co_firstlineno,
+        live=live,
     )
 
 

@@ -23,6 +23,7 @@ from refault.scenarios import (
     kvm_postcopy,
     kvm_vmm,
     litmus_uffd_wp,
+    live_missing,
     locks,
     locks_user_copy,
     mm_cow,
@@ -95,4 +96,5 @@ def refault_scenarios() -> list[ModuleType]:
         arch_results,
         arch_rules,
         arch_unmapped,
+        live_missing,
     ]

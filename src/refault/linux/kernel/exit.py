@@ -91,6 +91,12 @@ def do_exit() -> NoReturn:
     """Take the thread down: its signals, its address space, and then itself."""
     exit_signals()
     mmput(process_of(current()))
+    do_task_dead()
+
+
+@kernel_function("kernel/sched/core.c", quiet=True)
+def do_task_dead() -> NoReturn:
+    """Leave the CPU for the last time."""
     current().state.write(TASK_DEAD)
     finish()
 

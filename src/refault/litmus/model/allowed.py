@@ -1,0 +1,62 @@
+"""The outcomes that the model allows: those of all interleavings."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from refault.explore import ModelError, check
+from refault.explore import Program as Model
+from refault.linux import Kernel
+from refault.litmus.program import Outcome, Program
+from refault.patches import resolve
+
+from .board import BUSY
+from .play import play
+from .world import World
+
+
+class Allowed(NamedTuple):
+    """Every outcome that a variant of the kernel allows, and what the search took.
+
+    ``states`` are those stored, ``seconds`` the time it took.
+    """
+
+    outcomes: frozenset[Outcome]
+    states: int
+    seconds: float
+
+
+def allowed(program: Program, variant: str = "", **limits: Any) -> Allowed:
+    """Explore a program on the model; ``limits`` as for ``refault.explore.check``.
+
+    Raises ``ModelError`` where the search was not complete, or somebody waits in a way that the
+    order of the moves cannot see.
+    """
+    patches = resolve(variant)
+    worlds: list[World] = []
+
+    def build(model: Model) -> None:
+        worlds.append(play(program, Kernel(model, patches, arch=patches.arch)))
+
+    verdict = check(
+        build, keep_terminals=True, liveness=False, explain=False, engine="states", **limits
+    )
+    if verdict.kind != "holds" or verdict.terminals is None:
+        raise ModelError(
+            f"the outcomes are not known: {verdict.reason or verdict}",
+            "raise the limits, or take a step away",
+        )
+    outcomes = {_outcome(worlds[0], terminal) for terminal in verdict.terminals}
+    return Allowed(frozenset(outcomes), verdict.evidence.states, verdict.evidence.seconds)
+
+
+def _outcome(world: World, terminal: Any) -> Outcome:
+    cells = dict(terminal[0])
+    state = cells[world.board.cell.name]
+    if not world.board.ended(state):
+        busy = ", ".join(f"{t} {s}" for t, s in state.threads if s in BUSY)
+        raise ModelError(
+            f"move {state.move} is never over: {busy}",
+            "the order of moves sees sleeps in schedule(), not for locks: tell it in another way",
+        )
+    return world.outcome(cells)

@@ -1,0 +1,117 @@
+"""What a litmus test finds on the model: its process, memory and userfaultfd, and its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from refault.explore.errors import UserError
+from refault.linux.include.linux.mm_types import Vm
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, UffdFeature
+from refault.linux.user import COPIED as CONTENTS
+from refault.litmus.program import COPIED, Memory, Outcome, Place, Program, Step
+
+if TYPE_CHECKING:
+    from refault.explore import Cell
+    from refault.linux import Kernel
+    from refault.linux.user import Page
+
+    from .board import Board
+
+STORED = 1000
+"""Stores of programs are kept apart by so much from what the model's COPY brings, a number too."""
+
+_PROT = {"rw": Vm.READ | Vm.WRITE, "r": Vm.READ, "": Vm.NONE}
+
+
+class Skipped(Exception):
+    """A signal has ended an access: its handler goes on behind the instruction."""
+
+    def __init__(self, signal: str) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
+class World:
+    """A program's things on one kernel."""
+
+    board: Board
+
+    def __init__(self, program: Program, kernel: Kernel) -> None:
+        self.program = program
+        self.kernel = kernel
+        self.process = kernel.mm()
+        self.uffd = kernel.userfaultfd(
+            self.process,
+            nonblock=True,
+            features=_features(program.features),
+            user_mode_only=program.user_mode_only,
+        )
+        self.pages = {memory.name: self._map(memory) for memory in program.memories}
+        self.handled = {
+            t.name: kernel.program.cell(f"{t.name}.handled", 0) for t in program.threads
+        }
+        self.siginfo = {
+            t.name: kernel.program.cell(f"{t.name}.siginfo", "") for t in program.threads
+        }
+        self.seen: dict[str, Cell[str]] = {
+            label: kernel.program.cell(f"seen {label}", "") for label in program.labels
+        }
+
+    def _map(self, memory: Memory) -> Page:
+        if memory.kind != "anon":
+            raise UserError(f"memory of kind {memory.kind!r} has no model here", "use anon")
+        modes = memory.modes
+        return self.process.mmap(
+            _PROT[memory.prot],
+            uffd=self.uffd if modes else None,
+            missing="missing" in modes,
+            wp="wp" in modes,
+            minor="minor" in modes,
+            contents=memory.contents,
+            protected=memory.protected,
+            pages=memory.pages,
+            shared=memory.shared,
+        )
+
+    def page(self, place: Place) -> Page:
+        """The page at a place."""
+        first = self.pages[place.memory]
+        return first[place.page] if place.page else first
+
+    def name(self, address: int) -> str:
+        """A place by its address."""
+        for memory in self.program.memories:
+            page, rest = divmod(address - self.pages[memory.name].address, PAGE_SIZE)
+            if 0 <= page < memory.pages:
+                return f"{Place(memory.name, page)}{f'+{rest:#x}' if rest else ''}"
+        return f"{address:#x}"
+
+    def say(self, step: Step, value: str) -> None:
+        """Write the value of a step down."""
+        if step.label:
+            self.seen[step.label].write(value)
+
+    def outcome(self, cells: Mapping[str, Any]) -> Outcome:
+        """The outcome of a run that ended with these values in the cells, by name."""
+        values = {label: cells[cell.name] for label, cell in self.seen.items()}
+        return self.program.outcome({label: value for label, value in values.items() if value})
+
+
+def _features(names: tuple[str, ...]) -> UffdFeature:
+    found = UffdFeature.NONE
+    for name in names:
+        if name not in UffdFeature.__members__:
+            raise UserError(
+                f"no feature of userfaultfd is called {name!r}",
+                f"there are {', '.join(UffdFeature.__members__)}",
+            )
+        found |= UffdFeature[name]
+    return found
+
+
+def byte(value: int) -> str:
+    """What a load has found, in words."""
+    if value == CONTENTS:
+        return COPIED
+    return str(value - STORED if value > STORED else value)

@@ -1,0 +1,219 @@
+"""Telling a litmus test as a story: what is called is written down, not done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .program import MONITOR, Memory, Place, Program, Step, Thread
+
+
+class Range:
+    """Memory of the story: itself is its first page, ``memory[1]`` the next."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def __getitem__(self, page: int) -> Place:
+        if not 0 <= page < self.memory.pages:
+            raise IndexError(f"{self.memory.name} has {self.memory.pages} pages")
+        return Place(self.memory.name, page)
+
+
+At = Range | Place
+
+
+def place(at: At) -> Place:
+    """A page by what names it."""
+    return at[0] if isinstance(at, Range) else at
+
+
+class Litmus:
+    """A story that is being told.
+
+    ``memory()`` and ``thread()`` say what there is, methods of actors what happens, in this order;
+    what is told under ``together()`` happens at the same time, as far as threads differ.
+    """
+
+    def __init__(self) -> None:
+        self._memories: list[Memory] = []
+        self._threads: list[Thread] = []
+        self._moves: list[list[Step]] = []
+        self._features: tuple[str, ...] = ()
+        self._user_mode_only = False
+        self._handlers: tuple[tuple[str, bool], ...] = ()
+        self._bare = False
+        self._open = False
+        self._labels: dict[str, int] = {}
+        self.monitor = Actor(self, MONITOR)
+
+    @property
+    def program(self) -> Program:
+        """What has been told so far."""
+        return Program(
+            tuple(self._memories),
+            tuple(self._threads),
+            tuple(map(tuple, self._moves)),
+            self._features,
+            self._user_mode_only,
+            self._handlers,
+            self._bare,
+        )
+
+    def userfaultfd(self, *features: str, user_mode_only: bool = False) -> None:
+        """Say what the userfaultfd is asked for, by names of ``UFFD_FEATURE_*``."""
+        self._features = features
+        self._user_mode_only = user_mode_only
+
+    def memory(
+        self,
+        name: str = "p",
+        pages: int = 1,
+        *,
+        kind: str = "anon",
+        shared: bool = False,
+        modes: str = "missing",
+        contents: str = "",
+        protected: bool = False,
+        prot: str = "rw",
+    ) -> Range:
+        """Map memory; see ``program.Memory``. ``modes`` are words with blanks between them."""
+        words = tuple(modes.split())
+        self._memories.append(Memory(name, pages, kind, shared, words, contents, protected, prot))
+        return Range(self._memories[-1])
+
+    def handle(self, *signals: str, restart: bool = False) -> None:
+        """Have the process note that these signals came, with SA_RESTART or without."""
+        self._handlers += tuple((signal, restart) for signal in signals)
+
+    def bare(self) -> None:
+        """Leave the process without handlers for SIGBUS and SIGSEGV, so that they kill."""
+        self._bare = True
+
+    def thread(self, name: str, *, blocked: str = "") -> Actor:
+        """Start a thread of the process, which blocks some signals."""
+        self._threads.append(Thread(name, tuple(blocked.split())))
+        return Actor(self, name)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is told inside happens at the same time: what one thread does, in its order."""
+        self._moves.append([])
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+
+    def tell(self, thread: str, do: str, label: str | None, args: dict[str, Any]) -> None:
+        """Write a step down; a label that is None is made of what is done."""
+        if label is None:
+            times = self._labels[do] = self._labels.get(do, 0) + 1
+            label = do if times == 1 else f"{do}{times}"
+        if not self._open:
+            self._moves.append([])
+        self._moves[-1].append(Step(thread, do, args, label))
+
+
+class Actor:
+    """A thread of the story. What it does is named like what it stands for.
+
+    Places are pages; ``label`` names the value that a step gives, the step's own name by default.
+    """
+
+    def __init__(self, litmus: Litmus, name: str) -> None:
+        self._litmus = litmus
+        self.name = name
+
+    def do(self, what: str, label: str | None = None, **args: Any) -> None:
+        """Do anything that the model and the kernel both can, by its name."""
+        self._litmus.tell(self.name, what, label, args)
+
+    def load(self, at: At, *, label: str | None = None) -> None:
+        """Load a byte."""
+        self.do("load", label, at=place(at))
+
+    def store(self, at: At, value: int = 7, *, label: str | None = None) -> None:
+        """Store a byte."""
+        self.do("store", label, at=place(at), value=value)
+
+    def read(self, *, label: str | None = None) -> None:
+        """Read a message of the userfaultfd, without waiting for one."""
+        self.do("read", label)
+
+    def copy(
+        self,
+        at: At,
+        pages: int = 1,
+        *,
+        wp: bool = False,
+        wake: bool = True,
+        label: str | None = None,
+    ) -> None:
+        """``UFFDIO_COPY``."""
+        self.do("copy", label, at=place(at), pages=pages, wp=wp, wake=wake)
+
+    def zeropage(
+        self, at: At, pages: int = 1, *, wake: bool = True, label: str | None = None
+    ) -> None:
+        """``UFFDIO_ZEROPAGE``."""
+        self.do("zeropage", label, at=place(at), pages=pages, wake=wake)
+
+    def wake(self, at: At, pages: int = 1, *, label: str | None = None) -> None:
+        """``UFFDIO_WAKE``."""
+        self.do("wake", label, at=place(at), pages=pages)
+
+    def protect(self, at: At, pages: int = 1, *, label: str | None = None) -> None:
+        """``UFFDIO_WRITEPROTECT``, to protect."""
+        self.do("protect", label, at=place(at), pages=pages)
+
+    def unprotect(
+        self, at: At, pages: int = 1, *, wake: bool = True, label: str | None = None
+    ) -> None:
+        """``UFFDIO_WRITEPROTECT``, to unprotect."""
+        self.do("unprotect", label, at=place(at), pages=pages, wake=wake)
+
+    def resume(
+        self, at: At, pages: int = 1, *, wake: bool = True, label: str | None = None
+    ) -> None:
+        """``UFFDIO_CONTINUE``."""
+        self.do("resume", label, at=place(at), pages=pages, wake=wake)
+
+    def poison(
+        self, at: At, pages: int = 1, *, wake: bool = True, label: str | None = None
+    ) -> None:
+        """``UFFDIO_POISON``."""
+        self.do("poison", label, at=place(at), pages=pages, wake=wake)
+
+    def move(
+        self, at: At, src: At, pages: int = 1, *, holes: bool = False, label: str | None = None
+    ) -> None:
+        """``UFFDIO_MOVE``."""
+        self.do("move", label, at=place(at), src=place(src), pages=pages, holes=holes)
+
+    def register(
+        self, at: At, pages: int = 1, *, modes: str = "missing", label: str | None = None
+    ) -> None:
+        """``UFFDIO_REGISTER``."""
+        self.do("register", label, at=place(at), pages=pages, modes=modes)
+
+    def unregister(self, at: At, pages: int = 1, *, label: str | None = None) -> None:
+        """``UFFDIO_UNREGISTER``."""
+        self.do("unregister", label, at=place(at), pages=pages)
+
+    def close(self, *, label: str | None = None) -> None:
+        """Close the userfaultfd, in all processes that have it."""
+        self.do("close", label)
+
+    def kill(self, who: Actor, signal: str, *, label: str | None = "") -> None:
+        """Send a signal to a thread."""
+        self.do("kill", label, who=who.name, signal=signal)
+
+    def status(self, who: Actor, *, label: str | None = None) -> None:
+        """Look what a thread is doing."""
+        self.do("status", label, who=who.name)
+
+    def handled(self, who: Actor, *, label: str | None = None) -> None:
+        """Look how often a thread's handler of signals has run."""
+        self.do("handled", label, who=who.name)

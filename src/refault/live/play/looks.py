@@ -1,0 +1,62 @@
+"""Steps that are done from outside: at once, and by no thread of the program."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from refault.litmus.program import Step
+
+from ..abi import Nr, syscall
+
+if TYPE_CHECKING:
+    from .observe import Performance
+
+LOOKS: dict[str, Callable[[Any, Step], str]] = {}
+
+
+def look(function: Callable[[Performance, Step], str]) -> Callable[[Performance, Step], str]:
+    """Register the step of the function's name."""
+    LOOKS[function.__name__] = function
+    return function
+
+
+@look
+def status(performance: Performance, step: Step) -> str:
+    """What a thread is doing."""
+    return performance.status[step.args["who"]]
+
+
+@look
+def handled(performance: Performance, step: Step) -> str:
+    """How often a handler has run."""
+    return str(performance.stage.thread(step.args["who"]).handled.times)
+
+
+@look
+def close(performance: Performance, step: Step) -> str:
+    """Close the userfaultfd wherever it is open."""
+    stage = performance.stage
+    stage.spoilt = True
+    assert stage.monitor is not None
+    stage.monitor.thread().call(Nr.CLOSE, stage.uffd.fd)
+    stage.puppet.thread().call(Nr.CLOSE, stage.fd_inside)
+    stage.puppet.give_back(stage.uffd.fd)
+    return "0"
+
+
+@look
+def kill(performance: Performance, step: Step) -> str:
+    """Send a thread a signal."""
+    stage = performance.stage
+    thread = stage.thread(step.args["who"])
+    number = signal.Signals[step.args["signal"]]
+    syscall(Nr.TGKILL, stage.puppet.pid, thread.tid, number)
+    if number == signal.SIGKILL:
+        with suppress(ChildProcessError):
+            os.waitpid(stage.puppet.pid, 0)
+            stage.puppet.pid = 0
+    return "0"

@@ -1,0 +1,166 @@
+"""Performing a program on the running kernel, again and again.
+
+A move begins when all threads have settled: each has ended its command, or is asleep in it, or has
+been running for so long that it must be spinning, or is dead. Where several threads are in one
+move they start at a gate that opens for all at once, each with a delay of its own that differs
+from run to run.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+from refault.litmus.program import (
+    DEAD,
+    IDLE,
+    MISSED,
+    MONITOR,
+    SPINS,
+    WAITS,
+    Outcome,
+    Program,
+    Step,
+)
+
+from ..abi import Unavailable
+from ..puppet import PuppetThread, TimedOut
+from .looks import LOOKS
+from .operations import OPEN, OPERATIONS, Gate, Started
+from .stage import Stage
+
+SETTLE = 5.0
+"""Seconds after which a thread that has not settled is an error."""
+SPIN = 0.1
+"""Seconds of running in the kernel after which a thread is said to spin."""
+DELAYS = (0, 0, 100, 300, 1000, 3000)
+"""Loops that threads of one move are held back by, one of these each."""
+
+
+class Performance:
+    """One run of a program on a stage."""
+
+    def __init__(self, stage: Stage, chance: random.Random, spin: float = SPIN) -> None:
+        self.stage = stage
+        self.chance = chance
+        self.spin = spin
+        self.values: dict[str, str] = {}
+        self.busy: dict[str, tuple[Step, Started]] = {}
+        self.status = {t.name: IDLE for t in stage.program.threads} | {MONITOR: IDLE}
+
+    def run(self) -> Outcome:
+        """Make all moves, and return what was seen."""
+        for move in self.stage.program.moves:
+            self._move(move)
+        for name in self.status:
+            self._collect(name)
+        if self.busy or DEAD in self.status.values():
+            self.stage.spoilt = True
+        return self.stage.program.outcome(self.values)
+
+    def _move(self, move: tuple[Step, ...]) -> None:
+        queues: dict[str, list[Step]] = {}
+        for step in move:
+            queues.setdefault(step.thread, []).append(step)
+        for name in list(queues):
+            if self.status[name] != IDLE:
+                for step in queues.pop(name):
+                    self._say(step, MISSED)
+        together = len(queues) > 1
+        if together:
+            self.stage.puppet.close_gate()
+        for steps in queues.values():
+            gate = Gate(True, self.chance.choice(DELAYS)) if together else OPEN
+            self._start(steps.pop(0), gate)
+        if together:
+            self.stage.puppet.open_gate()
+        self._settle(queues)
+
+    def _say(self, step: Step, value: str) -> None:
+        if step.label:
+            self.values[step.label] = value
+
+    def _start(self, step: Step, gate: Gate) -> None:
+        if step.do in LOOKS:
+            self._say(step, LOOKS[step.do](self, step))
+            return
+        self.busy[step.thread] = step, OPERATIONS[step.do](self.stage, step, gate)
+
+    def _collect(self, name: str) -> bool:
+        """Take the value of a step that has ended; tells whether the thread is free."""
+        if name not in self.busy:
+            return True
+        step, started = self.busy[name]
+        if not started.command.done:
+            return False
+        self._say(step, started.value(started.command.wait(0)))
+        del self.busy[name]
+        return True
+
+    def _settle(self, queues: dict[str, list[Step]]) -> None:
+        """Wait until everybody has settled, giving threads what they have left to do."""
+        began = time.monotonic()
+        while True:
+            for name in self.status:
+                while self._collect(name) and queues.get(name):
+                    self._start(queues[name].pop(0), OPEN)
+                self.status[name] = self._look(name, time.monotonic() - began)
+            if all(self.status.values()):
+                # Whoever was looked at first may have been woken since.
+                again = {n: self._look(n, time.monotonic() - began) for n in self.status}
+                if again == self.status and not any(map(queues.get, self.status)):
+                    return
+            if time.monotonic() - began > SETTLE:
+                odd = ", ".join(n for n, s in self.status.items() if not s)
+                raise TimedOut(f"{odd} has not settled after {SETTLE:g} s")
+
+    def _look(self, name: str, seconds: float) -> str:
+        """What a thread does; empty if it is on its way."""
+        if name not in self.busy:
+            return IDLE if self.status[name] != DEAD else DEAD
+        if self.busy[name][1].command.done:
+            return ""
+        thread = self.stage.thread(name)
+        if not thread.slot.started:
+            return ""
+        try:
+            return self._asleep(thread, seconds)
+        except (FileNotFoundError, ProcessLookupError):
+            return DEAD
+
+    def _asleep(self, thread: PuppetThread, seconds: float) -> str:
+        proc = thread.proc
+        state = proc.state
+        if state in "ZX":
+            return DEAD
+        if state == "R":
+            return SPINS if seconds > self.spin else ""
+        stack: tuple[str, ...] = ()
+        with suppress(Unavailable):
+            stack = proc.stack
+        if proc.state != state:
+            return ""
+        where = next((name for name in stack if name in WAITS), "")
+        return f"{state} {where}".strip()
+
+
+def perform(program: Program, runs: int, *, seed: int = 1, spin: float = SPIN) -> Iterator[Outcome]:
+    """Yield the outcomes of so many runs; ``Unavailable`` where the machine cannot do it."""
+    chance = random.Random(seed)
+    with ExitStack() as stack:
+        stage: Stage | None = None
+        for _ in range(runs):
+            if stage is None or stage.spoilt:
+                stack.close()
+                stage = stack.enter_context(Stage(program))
+            else:
+                stage.renew()
+            yield Performance(stage, chance, spin).run()
+
+
+def observe(program: Program, runs: int, *, seed: int = 1, spin: float = SPIN) -> Counter[Outcome]:
+    """Count the outcomes of so many runs."""
+    return Counter(perform(program, runs, seed=seed, spin=spin))

@@ -1,0 +1,32 @@
+"""Litmus tests on the running kernel: it does nothing that the model forbids."""
+
+from __future__ import annotations
+
+import platform
+
+import pytest
+
+from refault.litmus.model import allowed
+from refault.litmus.model.operations import OPERATIONS as MODELLED
+from refault.litmus.program import said
+from refault.live.play import observe
+from refault.live.play.looks import LOOKS
+from refault.live.play.operations import OPERATIONS
+from refault.scenarios import Scenario, all_scenarios
+
+SCENARIOS = [s for s in all_scenarios() if s.live is not None]
+
+
+def test_model_and_kernel_can_do_the_same() -> None:
+    assert {*OPERATIONS, *LOOKS} == set(MODELLED)
+
+
+@pytest.mark.usefixtures("uffd_allowed")
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.id)
+def test_nothing_is_observed_that_is_forbidden(scenario: Scenario) -> None:
+    assert scenario.live is not None
+    release = platform.release().split("-")[0]
+    may = allowed(scenario.live, release).outcomes
+    seen = observe(scenario.live, 10)
+    assert seen
+    assert not [said(outcome) for outcome in seen if outcome not in may]
