@@ -1,15 +1,9 @@
-"""What the steps of a litmus test are on the model.
-
-Each function does one step as the thread that it belongs to, and returns what that sees, in the
-words of ``program``.
-"""
+"""Messages and ioctls of the userfaultfd."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 
-from refault.linux.include.uapi.signal import Signal
 from refault.linux.include.uapi.userfaultfd import (
     ContinueMode,
     CopyMode,
@@ -22,42 +16,10 @@ from refault.linux.include.uapi.userfaultfd import (
     WriteprotectMode,
     ZeropageMode,
 )
-from refault.linux.user import Page
+from refault.litmus.model.world import World
 from refault.litmus.program import Step
 
-from .world import STORED, World, byte
-
-Operation = Callable[[World, Step], str]
-OPERATIONS: dict[str, Operation] = {}
-
-
-def operation(function: Operation) -> Operation:
-    """Register the step of the function's name."""
-    OPERATIONS[function.__name__.strip("_")] = function
-    return function
-
-
-def number(value: int) -> str:
-    """A count, or an error by its name."""
-    return f"-{errno.errorcode.get(-value, value)}" if value < 0 else str(value)
-
-
-def at(world: World, step: Step, key: str = "at") -> Page:
-    """The page that a step is about."""
-    return world.page(step.args[key])
-
-
-@operation
-def load(world: World, step: Step) -> str:
-    """Load a byte in user mode."""
-    return byte(at(world, step).load())
-
-
-@operation
-def store(world: World, step: Step) -> str:
-    """Store a byte in user mode."""
-    at(world, step).store(step.args["value"] + STORED)
-    return "stored"
+from .registry import at, number, operation
 
 
 @operation
@@ -159,21 +121,3 @@ def close(world: World, step: Step) -> str:
     """Close the userfaultfd."""
     world.uffd.close()
     return "0"
-
-
-@operation
-def kill(world: World, step: Step) -> str:
-    """``tgkill(2)``."""
-    return number(world.kernel.kill(step.args["who"], Signal[step.args["signal"]]))
-
-
-@operation
-def status(world: World, step: Step) -> str:
-    """What a thread is doing."""
-    return world.board.cell.read().of(step.args["who"])
-
-
-@operation
-def handled(world: World, step: Step) -> str:
-    """How often a handler has run."""
-    return str(world.handled[step.args["who"]].read())

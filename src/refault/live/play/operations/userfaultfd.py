@@ -1,117 +1,17 @@
-"""What the steps of a litmus test are on a real kernel.
-
-Each function starts one step, as the thread that it belongs to, and returns how its value is to be
-had once it has ended. The words are those of ``refault.litmus.program``.
-"""
+"""Messages and ioctls of the userfaultfd."""
 
 from __future__ import annotations
 
 import errno
-import signal
 import struct
-from collections.abc import Callable
-from typing import NamedTuple
 
-from refault.litmus.program import COPIED, MONITOR, Step
+from refault.litmus.program import Step
+from refault.live.abi import Nr, ioctl_read, ioctl_read_write
+from refault.live.play.stage import SOURCE, Stage
+from refault.live.puppet import PAGE
+from refault.live.userfaultfd import API, Event, Message, Mode, PagefaultFlag
 
-from ..abi import Nr, ioctl_read, ioctl_read_write, name_of
-from ..puppet import PAGE, Command, PuppetThread
-from ..userfaultfd import API, Event, Message, Mode, PagefaultFlag
-from .stage import COPIED_BYTE, SOURCE, Stage
-
-
-class Gate(NamedTuple):
-    """Whether a step waits for the others of its move, and how many loops longer."""
-
-    shut: bool = False
-    delay: int = 0
-
-
-class Started(NamedTuple):
-    """A step under way; ``value`` says what its result is in words."""
-
-    command: Command
-    value: Callable[[int], str]
-
-
-Operation = Callable[[Stage, Step, Gate], Started]
-OPERATIONS: dict[str, Operation] = {}
-OPEN = Gate()
-CODES = {
-    (signal.SIGSEGV, 1): "SEGV_MAPERR",
-    (signal.SIGSEGV, 2): "SEGV_ACCERR",
-    (signal.SIGSEGV, 4): "SEGV_PKUERR",
-    (signal.SIGBUS, 1): "BUS_ADRALN",
-    (signal.SIGBUS, 2): "BUS_ADRERR",
-    (signal.SIGBUS, 3): "BUS_OBJERR",
-    (signal.SIGBUS, 4): "BUS_MCEERR_AR",
-}
-"""``si_code`` of a signal from a fault."""
-
-
-def operation(function: Operation) -> Operation:
-    """Register the step of the function's name."""
-    OPERATIONS[function.__name__] = function
-    return function
-
-
-def number(result: int) -> str:
-    """What a system call returned: a count, or an error by its name."""
-    return f"-{name_of(-result)}" if -4096 < result < 0 else str(result)
-
-
-def byte(result: int) -> str:
-    """What a load has found."""
-    return COPIED if result == COPIED_BYTE else str(result)
-
-
-def ended(thread: PuppetThread, words: Callable[[int], str]) -> Callable[[int], str]:
-    """Say what an access gave, in other words if a signal has ended it."""
-
-    def value(result: int) -> str:
-        if result >= 0:
-            return words(result)
-        number = signal.Signals(-result)
-        code = thread.handled.code
-        return f"{number.name} {CODES.get((number, code), code)}"
-
-    return value
-
-
-@operation
-def load(stage: Stage, step: Step, gate: Gate) -> Started:
-    """Load a byte."""
-    address = stage.address(step.args["at"])
-    thread = stage.thread(step.thread)
-    command = thread.load(address, gate=gate.shut, delay=gate.delay)
-    return Started(command, ended(thread, byte))
-
-
-@operation
-def store(stage: Stage, step: Step, gate: Gate) -> Started:
-    """Store a byte."""
-    address = stage.address(step.args["at"])
-    thread = stage.thread(step.thread)
-    command = thread.store(address, step.args["value"], gate=gate.shut, delay=gate.delay)
-    return Started(command, ended(thread, lambda _: "stored"))
-
-
-def call(stage: Stage, step: Step, gate: Gate, nr: int, *args: int) -> Command:
-    """Start a system call."""
-    thread = stage.thread(step.thread)
-    return thread.syscall(nr, *args, gate=gate.shut, delay=gate.delay)
-
-
-def room(stage: Stage, step: Step, data: bytes) -> int:
-    """Put a structure where the thread's system calls find it; returns the address."""
-    names = [thread.name for thread in stage.program.threads]
-    index = 0 if step.thread == MONITOR else 1 + names.index(step.thread)
-    return stage.puppet.write_scratch(512 + 256 * index, data)
-
-
-def descriptor(stage: Stage, step: Step) -> int:
-    """The userfaultfd's number in the process of the step's thread."""
-    return stage.uffd.fd if step.thread == MONITOR else stage.fd_inside
+from .registry import Gate, Started, call, descriptor, number, operation, room
 
 
 @operation

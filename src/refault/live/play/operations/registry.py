@@ -1,0 +1,63 @@
+"""What the steps of a litmus test are on a real kernel: the register of all of them.
+
+Each function starts one step, as the thread that it belongs to, and returns how its value is to be
+had once it has ended. The words are those of ``refault.litmus.program``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from refault.litmus.program import MONITOR, Step
+from refault.live.abi import name_of
+from refault.live.play.stage import Stage
+from refault.live.puppet import Command
+
+
+class Gate(NamedTuple):
+    """Whether a step waits for the others of its move, and how many loops longer."""
+
+    shut: bool = False
+    delay: int = 0
+
+
+class Started(NamedTuple):
+    """A step under way; ``value`` says what its result is in words."""
+
+    command: Command
+    value: Callable[[int], str]
+
+
+Operation = Callable[[Stage, Step, Gate], Started]
+OPERATIONS: dict[str, Operation] = {}
+OPEN = Gate()
+
+
+def operation(function: Operation) -> Operation:
+    """Register the step of the function's name."""
+    OPERATIONS[function.__name__] = function
+    return function
+
+
+def number(result: int) -> str:
+    """What a system call returned: a count, or an error by its name."""
+    return f"-{name_of(-result)}" if -4096 < result < 0 else str(result)
+
+
+def call(stage: Stage, step: Step, gate: Gate, nr: int, *args: int) -> Command:
+    """Start a system call."""
+    thread = stage.thread(step.thread)
+    return thread.syscall(nr, *args, gate=gate.shut, delay=gate.delay)
+
+
+def room(stage: Stage, step: Step, data: bytes) -> int:
+    """Put a structure where the thread's system calls find it; returns the address."""
+    names = [thread.name for thread in stage.program.threads]
+    index = 0 if step.thread == MONITOR else 1 + names.index(step.thread)
+    return stage.puppet.write_scratch(512 + 256 * index, data)
+
+
+def descriptor(stage: Stage, step: Step) -> int:
+    """The userfaultfd's number in the process of the step's thread."""
+    return stage.uffd.fd if step.thread == MONITOR else stage.fd_inside
