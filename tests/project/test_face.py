@@ -39,3 +39,15 @@ def test_help_imports_nothing_heavy() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_live_bindings_import_nothing_of_the_model() -> None:
+    """They run in guests that hold an interpreter and little else."""
+    code = (
+        "import sys\n"
+        "from refault.live import abi, kvm, proc, puppet, userfaultfd\n"
+        "print(sorted(n for n in sys.modules if n.startswith('refault.')))\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "refault.errors" in out.stdout
+    assert "refault.explore" not in out.stdout

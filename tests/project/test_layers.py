@@ -39,6 +39,11 @@ def test_imports_point_down(layer: str) -> None:
     assert not wrong
 
 
+def test_what_stands_beside_the_layers_imports_none() -> None:
+    """Everybody may raise an error, so what errors are made of lies below all."""
+    assert imported(ROOT / "errors.py") == set()
+
+
 def test_every_folder_is_a_layer() -> None:
     folders = {d.name for d in ROOT.iterdir() if d.is_dir() and (d / "__init__.py").exists()}
     assert folders == set(LAYERS)

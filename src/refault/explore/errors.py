@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from refault.errors import UserError
 
-class UserError(Exception):
-    """Bad input: shown as a message and a hint, exit code 2, never as a traceback."""
-
-    def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+__all__ = [
+    "EndlessLoop",
+    "HiddenState",
+    "ModelError",
+    "Nondeterminism",
+    "ReplayDiverged",
+    "UserError",
+    "Violation",
+]
 
 
 class ModelError(UserError):

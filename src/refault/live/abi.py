@@ -8,7 +8,7 @@ import os
 import platform
 from enum import IntEnum
 
-from refault.explore.errors import UserError
+from refault.errors import UserError
 
 
 class Unavailable(UserError):
