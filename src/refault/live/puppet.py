@@ -70,11 +70,11 @@ class Command:
     def wait(self, seconds: float = PATIENCE) -> int:
         """Return the result: a byte loaded, or what a system call returned (``-errno``)."""
         deadline = time.monotonic() + seconds
-        while not self.done:
+        while (seen := self._slot.word(4)) != self._count:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimedOut(f"no result after {seconds:g} s")
-            self._slot.sleep(self._slot.word(4), left)
+            self._slot.sleep(seen, left)  # not if it ended since: the word is no longer as seen
         return self._slot.number(72)
 
     @property
