@@ -23,6 +23,8 @@ RUN = ioctl_none(KVMIO, 0x80)
 SET_USER_MEMORY_REGION = ioctl_read_write(KVMIO, 0x46, 32) & ~(2 << 30)
 GET_SREGS = ioctl_read(KVMIO, 0x83, 312)
 SET_SREGS = ioctl_read_write(KVMIO, 0x84, 312) & ~(2 << 30)
+GET_SUPPORTED_CPUID = ioctl_read_write(KVMIO, 0x05, 8)
+SET_CPUID2 = ioctl_read_write(KVMIO, 0x90, 8) & ~(2 << 30)
 SET_REGS = ioctl_read_write(KVMIO, 0x82, 144) & ~(2 << 30)
 GET_REGS = ioctl_read(KVMIO, 0x81, 144)
 
@@ -31,6 +33,8 @@ EXIT_MMIO, EXIT_INTR = 6, 10
 TABLES_GPA, CODE_GPA = 0x1000, 0x5000
 PAGE_GPA = 0x100000
 MMIO_GPA = 0x180000
+
+_CPUID_ENTRIES, _CPUID_SIZE = 256, 40
 
 _CODE = bytes.fromhex("8a03 8807 ebfe")
 """``mov al, [rbx]; mov [rdi], al; jmp .``."""
@@ -74,6 +78,7 @@ class VirtualMachine:
             self._vcpu,
             0,
         )
+        self._processor()
         self._registers()
 
     def _open(self) -> int:
@@ -102,6 +107,13 @@ class VirtualMachine:
             struct.pack_into("=Q", image, here, entry)
         image[CODE_GPA : CODE_GPA + len(_CODE)] = _CODE
         return bytes(image)
+
+    def _processor(self) -> None:
+        """Give the guest all that KVM can: newer ones refuse long mode to a CPU that lacks it."""
+        head = struct.pack("=2I", _CPUID_ENTRIES, 0)
+        address = self._puppet.write_scratch(0, head + bytes(_CPUID_ENTRIES * _CPUID_SIZE))
+        self._main.call(Nr.IOCTL, self._kvm, GET_SUPPORTED_CPUID, address)
+        self._main.call(Nr.IOCTL, self._vcpu, SET_CPUID2, address)
 
     def _registers(self) -> None:
         room = self._puppet.write_scratch(0, bytes(312))
