@@ -1,5 +1,5 @@
         .intel_syntax noprefix
-        # rdi: the slot, see Slot in puppet.py
+        # rdi: the slot, see Slot in slot.py
 entry:  push rbx
         push rbp
         push r12
@@ -7,10 +7,16 @@ entry:  push rbx
         push r14
         push r15
         mov r12, rdi
-wait:   mov ebx, [r12]
+wait:   mov ecx, [r12+152]      # how often to look before sleeping
+look:   mov ebx, [r12]
         cmp ebx, [r12+4]
         jne go
-        mov eax, 202            # futex(slot, FUTEX_WAIT, ebx, NULL)
+        test ecx, ecx
+        jz sleep
+        pause
+        dec ecx
+        jmp look
+sleep:  mov eax, 202            # futex(slot, FUTEX_WAIT, ebx, NULL)
         mov rdi, r12
         xor esi, esi
         mov edx, ebx
@@ -30,32 +36,72 @@ pass:   mov rcx, [r12+104]      # the delay, in loops
         jz act
 delay:  dec rcx
         jnz delay
-act:    rdtsc
+act:    mov [r12+144], ebx      # begun
+        rdtsc
         shl rdx, 32
         or rax, rdx
         mov [r12+80], rax
         mov eax, [r12+8]
         mov rdi, [r12+16]
+        mov rsi, [r12+24]
         cmp eax, 1
         je load
         cmp eax, 2
         je store
-        mov rax, [r12+16]       # a system call
-        mov rdi, [r12+24]
+        cmp eax, 4
+        je fork
+        cmp eax, 5
+        je copy
+        cmp eax, 6
+        je add
+        mov rax, rdi            # a system call
+        mov rdi, rsi
         mov rsi, [r12+32]
         mov rdx, [r12+40]
         mov r10, [r12+48]
         mov r8, [r12+56]
         mov r9, [r12+64]
-        syscall
-        jmp ready
+call:   syscall
+called: jmp ready
 load:   movzx eax, byte ptr [rdi]
         jmp ready
-store:  mov al, [r12+24]
-        mov [rdi], al
+store:  mov eax, esi
+stores: mov [rdi], al
         movzx eax, al
         jmp ready
-recover: mov eax, [r12+116]     # minus the signal that ended a load or store
+add:    mov eax, esi
+adds:   lock xadd byte ptr [rdi], al
+        movzx eax, al
+        jmp ready
+copy:   mov rcx, [r12+32]
+copies: rep movsb
+        mov rax, [r12+32]
+        sub rax, rcx
+        jmp ready
+fork:   mov rbp, rdi            # the slot of the child
+        mov r13d, esi           # its parent: ours too
+        mov eax, 56             # clone(CLONE_PARENT | SIGCHLD, 0, 0, 0, 0)
+        mov edi, 0x8011
+        xor esi, esi
+        xor edx, edx
+        xor r10d, r10d
+        xor r8d, r8d
+        syscall
+        test rax, rax
+        jnz ready
+        mov r12, rbp
+        mov eax, 157            # prctl(PR_SET_PDEATHSIG, SIGKILL)
+        mov edi, 1
+        mov esi, 9
+        syscall
+        mov eax, 110            # getppid()
+        syscall
+        cmp eax, r13d
+        je wait
+        mov eax, 231            # exit_group(0): it died before
+        xor edi, edi
+        syscall
+recover: mov eax, [r12+116]     # minus the signal that ended an access
         neg rax
 ready:  mov [r12+72], rax
         rdtsc
@@ -78,22 +124,42 @@ leave:  mov [r12+4], ebx
         pop rbx
         ret
         .balign 16
-handler: mov rax, [rdx+72]      # r12 of what was interrupted: the slot
-        mov rcx, [rdx+168]      # its rip
-        mov [rax+116], edi
-        mov [rax+120], rcx
-        mov ecx, [rsi+8]
-        mov [rax+128], ecx
-        mov rcx, [rsi+16]
-        mov [rax+136], rcx
-        lock inc dword ptr [rax+112]
+handler: mov r9, [rdx+72]       # r12 of what was interrupted: the slot
+        mov r8d, [r9+112]       # the next of eight entries of the log
+        and r8d, 7
+        shl r8d, 6
+        lea r8, [r9+r8+256]
+        mov [r8], edi
+        mov [r9+116], edi
+        mov r11d, [rsi+8]       # si_code
+        mov [r8+4], r11d
+        mov rcx, [rdx+168]      # rip
+        mov [r8+8], rcx
+        mov rcx, [rsi+16]       # si_addr
+        mov [r8+16], rcx
+        mov rcx, [rdx+144]      # rax
+        mov [r8+24], rcx
+        mov ecx, [r9+4]         # commands done
+        mov [r8+32], ecx
+        mov ecx, [r9+144]       # commands begun
+        mov [r8+36], ecx
+        mov rcx, [rdx+192]      # the error code of a page fault
+        mov [r8+48], rcx
+        mov r10, rdx
+        rdtsc
+        shl rdx, 32
+        or rax, rdx
+        mov [r8+40], rax
+        lock inc dword ptr [r9+112]
+        test r11d, r11d         # somebody sent it
+        jle return
         cmp edi, 11
         je skip
         cmp edi, 7
         je skip
-        ret
+return: ret
 skip:   lea rcx, [rip+recover]
-        mov [rdx+168], rcx
+        mov [r10+168], rcx
         ret
         .balign 16
 restorer: mov eax, 15

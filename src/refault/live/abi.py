@@ -29,21 +29,44 @@ class Nr(IntEnum):
     RT_SIGACTION = 13
     RT_SIGPROCMASK = 14
     IOCTL = 16
+    READV = 19
+    ACCESS = 21
+    PIPE = 22
     MREMAP = 25
+    MSYNC = 26
+    MINCORE = 27
     MADVISE = 28
+    NANOSLEEP = 35
+    GETPID = 39
+    SENDTO = 44
+    RECVFROM = 45
+    SOCKETPAIR = 53
     FORK = 57
     EXIT = 60
     WAIT4 = 61
     UNAME = 63
+    FTRUNCATE = 77
+    MLOCK = 149
+    MUNLOCK = 150
     PRCTL = 157
     GETTID = 186
     FUTEX = 202
     SCHED_SETAFFINITY = 203
+    CLOCK_GETTIME = 228
+    EXIT_GROUP = 231
     TGKILL = 234
+    VMSPLICE = 278
+    PIPE2 = 293
+    PERF_EVENT_OPEN = 298
     PROCESS_VM_READV = 310
     PROCESS_VM_WRITEV = 311
+    MEMFD_CREATE = 319
     USERFAULTFD = 323
+    FSOPEN = 430
+    FSCONFIG = 431
+    FSMOUNT = 432
     PIDFD_OPEN = 434
+    CLOSE_RANGE = 436
     PIDFD_GETFD = 438
     PROCESS_MADVISE = 440
 
@@ -88,6 +111,11 @@ def ioctl_read_write(kind: int, number: int, size: int) -> int:
 def ioctl_read(kind: int, number: int, size: int) -> int:
     """``_IOR(kind, number, size)``."""
     return _ioc(2, kind, number, size)
+
+
+def ioctl_write(kind: int, number: int, size: int) -> int:
+    """``_IOW(kind, number, size)``."""
+    return _ioc(1, kind, number, size)
 
 
 def ioctl_none(kind: int, number: int) -> int:

@@ -12,6 +12,12 @@ from .abi import Unavailable
 PAGE = 4096
 
 
+def functions(stack: str) -> tuple[str, ...]:
+    """Names of the functions in the text of ``/proc/TID/stack``, the innermost first."""
+    lines = (line.split("] ", 1)[-1] for line in stack.splitlines())
+    return tuple(line.split("+")[0] for line in lines if "+" in line)
+
+
 class Thread(NamedTuple):
     """A thread by process and thread id."""
 
@@ -19,7 +25,8 @@ class Thread(NamedTuple):
     tid: int
 
     @property
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
+        """Its folder in ``/proc``."""
         return Path(f"/proc/{self.pid}/task/{self.tid}")
 
     @property
@@ -40,18 +47,17 @@ class Thread(NamedTuple):
         return int(fields[7]), int(fields[9])
 
     def _stat(self) -> list[bytes]:
-        text = (self._folder / "stat").read_bytes()
+        text = (self.folder / "stat").read_bytes()
         return text[text.rindex(b")") + 2 :].split()
 
     @property
     def stack(self) -> tuple[str, ...]:
         """The functions on its kernel stack, the innermost first; empty where it runs."""
         try:
-            text = (self._folder / "stack").read_text()
+            text = (self.folder / "stack").read_text()
         except PermissionError as error:
             raise Unavailable("the kernel stack of a thread cannot be read", "be root") from error
-        lines = (line.split("] ", 1)[-1] for line in text.splitlines())
-        return tuple(line.split("+")[0] for line in lines if "+" in line)
+        return functions(text)
 
     def in_function(self, name: str) -> bool:
         """Whether a function is on its kernel stack."""
@@ -59,7 +65,7 @@ class Thread(NamedTuple):
 
     def status(self, field: str) -> str:
         """A line of its ``status``, such as ``SigPnd``."""
-        for line in (self._folder / "status").read_text().splitlines():
+        for line in (self.folder / "status").read_text().splitlines():
             key, _, value = line.partition(":")
             if key == field:
                 return value.strip()
