@@ -16,8 +16,8 @@ import pytest
 
 import refault.live.code
 from refault.live.abi import Nr
-from refault.live.code import CODE, HANDLER, LISTING, RESTORER
-from refault.live.puppet import PAGE, Puppet, TimedOut
+from refault.live.code import ACCESSES, CALL, CALLED, CODE, HANDLER, LISTING, RESTORER
+from refault.live.puppet import PAGE, Died, Puppet, TimedOut
 
 LISTING_PATH = Path(refault.live.code.__file__).with_name(LISTING)
 
@@ -31,6 +31,8 @@ def test_the_code_is_what_its_listing_says(tmp_path: Path) -> None:
     names = subprocess.run(["nm", objects], check=True, capture_output=True, text=True).stdout
     at = {line.split()[2]: int(line.split()[0], 16) for line in names.splitlines()}
     assert (at["handler"], at["restorer"]) == (HANDLER, RESTORER)
+    assert (at["call"], at["called"]) == (CALL, CALLED)
+    assert tuple(at[n] for n in ("load", "stores", "adds", "copies")) == ACCESSES
 
 
 def test_loads_and_stores(puppet: Puppet) -> None:
@@ -38,6 +40,14 @@ def test_loads_and_stores(puppet: Puppet) -> None:
     assert thread.load(page).wait() == 0
     assert thread.store(page + 5, 77).wait() == 77
     assert puppet.thread(1).load(page + 5).wait() == 77
+
+
+def test_adding_and_copying(puppet: Puppet) -> None:
+    page, thread = puppet.map(2), puppet.thread()
+    assert [thread.add(page, 250).wait() for _ in range(3)] == [0, 250, 244]
+    puppet.poke(page, bytes(range(200)))
+    assert thread.copy(page + PAGE - 100, page, 200).wait() == 200
+    assert puppet.peek(page + PAGE - 100, 200) == bytes(range(200))
 
 
 def test_system_calls_and_their_errors(puppet: Puppet) -> None:
@@ -139,6 +149,27 @@ def test_it_dies_with_who_made_it() -> None:
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_descriptors_are_not_inherited(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file, Puppet() as first:
+        with Puppet(keep=(file.fileno(),)) as second:
+            assert second.thread().syscall(Nr.WRITE, file.fileno(), second.map(), 3).wait() == 3
+        assert first.thread().syscall(Nr.WRITE, file.fileno(), first.map(), 3).wait() == -9
+
+
+def test_a_puppet_that_dies_says_how(puppet: Puppet) -> None:
+    thread = puppet.thread()
+    with pytest.raises(Died, match=f"process {puppet.pid} died by SIGSEGV"):
+        thread.load(8).wait()
+    ended = thread.ended
+    assert ended is not None
+    assert (ended.si_code, ended.si_status) == (os.CLD_KILLED, signal.SIGSEGV)
+
+
+def test_a_puppet_that_leaves_says_so(puppet: Puppet) -> None:
+    with pytest.raises(Died, match="exited with 7"):
+        puppet.thread().syscall(Nr.EXIT_GROUP, 7).wait()
 
 
 def test_pages_are_of_the_size_that_is_assumed() -> None:

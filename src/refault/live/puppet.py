@@ -20,11 +20,12 @@ import signal
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from . import process
 from .abi import Nr, Unavailable, require_machine, syscall
 from .code import CODE, HANDLER, RESTORER
 from .settle import Settled
@@ -54,7 +55,6 @@ SLOTS = 16
 SCRATCH_PAGES = 16
 _SLOT_PAGES = SLOTS * SLOT // PAGE
 _SA_SIGINFO, _SA_RESTORER, _SA_RESTART = 4, 0x04000000, 0x10000000
-_PR_SET_PDEATHSIG = 1
 
 
 class Puppet:
@@ -91,7 +91,8 @@ class Puppet:
         self.children: list[PuppetThread] = []
         self._fds: list[int] = []
         self.pid = 0
-        self._fork(cpus, keep)
+        starts = [thread.slot.address for thread in self.threads]
+        self.pid = process.fork(lambda: self._be(starts, cpus), keep)
         try:
             for thread in self.threads:
                 thread.pid = self.pid
@@ -100,41 +101,14 @@ class Puppet:
             self.close()
             raise
 
-    def _fork(self, cpus: tuple[int, ...], keep: tuple[int, ...]) -> None:
-        """Fork, with signals held back: Ctrl-C must not find a child that is still one of us."""
-        parent, old = os.getpid(), signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            self.pid = os.fork()
-            if self.pid == 0:
-                self._be(parent, cpus, keep)
-            with suppress(OSError):
-                os.setpgid(self.pid, self.pid)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, old)
-
-    def _be(self, parent: int, cpus: tuple[int, ...], keep: Iterable[int]) -> None:
-        """Live as a puppet; never returns."""
-        try:
-            os.setpgid(0, 0)
-            syscall(Nr.PRCTL, _PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                return
-            first = 3
-            for fd in (*sorted(fd for fd in keep if fd > 2), 1 << 20):
-                os.closerange(first, fd)
-                first = fd + 1
-            for number in range(1, 32):
-                if number not in (signal.SIGKILL, signal.SIGSTOP):
-                    signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            if cpus:
-                os.sched_setaffinity(0, cpus)
-            run = ctypes.CFUNCTYPE(None, ctypes.c_long)(self.code)
-            for thread in self.threads[1:]:
-                threading.Thread(target=run, args=(thread.slot.address,), daemon=True).start()
-            run(self.threads[0].slot.address)
-        finally:
-            os._exit(0)
+    def _be(self, slots: list[int], cpus: tuple[int, ...]) -> None:
+        """Live as a puppet."""
+        if cpus:
+            os.sched_setaffinity(0, cpus)
+        run = ctypes.CFUNCTYPE(None, ctypes.c_long)(self.code)
+        for slot in slots[1:]:
+            threading.Thread(target=run, args=(slot,), daemon=True).start()
+        run(slots[0])
 
     def __enter__(self) -> Puppet:
         return self
@@ -160,8 +134,8 @@ class Puppet:
             self._fds.clear()
             for thread in (*self.threads, *self.children):
                 thread.forget()
-            if self.pid:
-                _end(self.pid, seconds)
+            if self.pid and not process.end(self.pid, seconds):
+                raise TimedOut(f"{self.pid} does not end, {seconds:g} s after SIGKILL")
             self.pid = 0
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, old)
@@ -249,6 +223,12 @@ class Puppet:
             os.close(pidfd)
         return self._fds[-1]
 
+    def release(self, fd: int) -> None:
+        """Close what was taken, once."""
+        if fd in self._fds:
+            self._fds.remove(fd)
+            os.close(fd)
+
     def wait_until(self, test: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Wait until a test is true; ``TimedOut`` if it is not in time."""
         deadline = time.monotonic() + seconds
@@ -256,21 +236,6 @@ class Puppet:
             if time.monotonic() > deadline:
                 raise TimedOut(f"not so after {seconds:g} s")
             time.sleep(0.0005)
-
-
-def _end(group: int, seconds: float) -> None:
-    """Kill a process group of our children, and wait for each."""
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
-    deadline, pause = time.monotonic() + seconds, 0.00005
-    with suppress(ChildProcessError):
-        while True:
-            if os.waitpid(-group, os.WNOHANG)[0]:
-                continue
-            if time.monotonic() > deadline:
-                raise TimedOut(f"process group {group} does not end, {seconds:g} s after SIGKILL")
-            time.sleep(pause)
-            pause = min(2 * pause, 0.005)
 
 
 _kept: list[mmap.mmap] = []

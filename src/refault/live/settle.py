@@ -28,6 +28,9 @@ PAUSE = 0.0003
 """Seconds between two looks at a stack that must not have changed."""
 
 
+_Look = tuple[bytes, bytes, str, tuple[str, ...]]
+
+
 class Settled(NamedTuple):
     """A thread that has ``done`` its command, or its ``state`` and kernel ``stack`` in it.
 
@@ -93,7 +96,7 @@ class Watch:
         where = self._read("wchan").decode()
         return (where,) if where not in ("", "0") else ()
 
-    def _asleep(self) -> tuple[bytes, bytes, str, tuple[str, ...]] | None:
+    def _asleep(self) -> _Look | None:
         """What must stay the same while it sleeps; None if it does not."""
         where = self._read("syscall")
         if where.startswith(b"running"):
@@ -108,23 +111,29 @@ class Watch:
         number = slot.word(0)
         if slot.look(number, 60):
             return Settled(True, "", ())
-        deadline, before = time.monotonic() + timeout, None
+        start, before, looked = time.monotonic(), None, 0
         while slot.done != number:
+            if slot.begun != number and (looked := looked + 1) % 64:
+                os.sched_yield()  # it has still to wake up, unless it is stopped or dead
+                continue
             now = self._asleep()
-            if now is not None and (slot.begun == number or now[2] in "TZX"):
-                stack = now[3]
-                if slot.done == number:
-                    break
-                sure = "syscall" in self._fds and not WAITS_FOR_US.isdisjoint(stack)
-                if sure or now[2] in "TZX":
-                    return Settled(False, now[2], stack)
-                if now == before and PASSING.isdisjoint(stack):
-                    return Settled(False, now[2], stack)
-                before = now
-                slot.sleep(slot.done, PAUSE)
-            else:
+            if now is None or (slot.begun != number and now[2] in ("S", "D")):
                 before = None
                 os.sched_yield()
-            if time.monotonic() > deadline and slot.done != number:
+            elif now[2] not in ("S", "D") or self._stays(now, before):
+                if slot.done == number:
+                    break
+                return Settled(False, now[2], now[3])
+            else:
+                before = now
+                slot.sleep(slot.done, PAUSE)
+            if time.monotonic() > start + timeout and slot.done != number:
                 return Settled(False, self.state, self.stack)
         return Settled(True, "", ())
+
+    def _stays(self, now: _Look, before: _Look | None) -> bool:
+        """Whether it will stay asleep until somebody does something."""
+        stack = now[3]
+        if "syscall" in self._fds and not WAITS_FOR_US.isdisjoint(stack):
+            return True
+        return now == before and PASSING.isdisjoint(stack)

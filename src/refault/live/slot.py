@@ -137,6 +137,11 @@ class Slot:
         self._memory[at : at + len(data)] = data
         return self.address + ROOM + offset
 
+    def look_at(self, address: int, size: int) -> bytes:
+        """What is in that room, by address."""
+        at = self._offset + address - self.address
+        return bytes(self._memory[at : at + size])
+
     def begin(self, what: int, arguments: tuple[int, ...], gate: int, delay: int) -> int:
         """Write a command down and wake the thread; returns the number of the command."""
         number = (self._words[self._done_at - 1] + 1) & 0xFFFFFFFF

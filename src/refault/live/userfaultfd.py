@@ -2,124 +2,86 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
 import struct
-from enum import IntEnum, IntFlag
+from collections.abc import Callable
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from .abi import Nr, Unavailable, ioctl_none, ioctl_read, ioctl_read_write, name_of, syscall
+from .abi import (
+    Nr,
+    Unavailable,
+    ioctl_none,
+    ioctl_read,
+    ioctl_read_write,
+    ioctl_write,
+    name_of,
+    syscall,
+)
+from .uffd_types import NO_FEATURES, Event, Feature, Message, Mode, PagefaultFlag, Result
+
+if TYPE_CHECKING:
+    from .puppet import Puppet
+
+__all__ = [
+    "NO_FEATURES",
+    "UFFD_USER_MODE_ONLY",
+    "Event",
+    "Feature",
+    "Message",
+    "Mode",
+    "PagefaultFlag",
+    "Result",
+    "Userfaultfd",
+    "open_device",
+]
 
 API = 0xAA
 UFFD_USER_MODE_ONLY = 1
-
-
-class Feature(IntFlag):
-    """``UFFD_FEATURE_*``."""
-
-    PAGEFAULT_FLAG_WP = 1 << 0
-    EVENT_FORK = 1 << 1
-    EVENT_REMAP = 1 << 2
-    EVENT_REMOVE = 1 << 3
-    MISSING_HUGETLBFS = 1 << 4
-    MISSING_SHMEM = 1 << 5
-    EVENT_UNMAP = 1 << 6
-    SIGBUS = 1 << 7
-    THREAD_ID = 1 << 8
-    MINOR_HUGETLBFS = 1 << 9
-    MINOR_SHMEM = 1 << 10
-    EXACT_ADDRESS = 1 << 11
-    WP_HUGETLBFS_SHMEM = 1 << 12
-    WP_UNPOPULATED = 1 << 13
-    POISON = 1 << 14
-    WP_ASYNC = 1 << 15
-    MOVE = 1 << 16
-
-
-NO_FEATURES = Feature(0)
-
-
-class Mode(IntFlag):
-    """``UFFDIO_REGISTER_MODE_*``."""
-
-    MISSING = 1
-    WP = 2
-    MINOR = 4
-
-
-class Event(IntEnum):
-    """``UFFD_EVENT_*``."""
-
-    PAGEFAULT = 0x12
-    FORK = 0x13
-    REMAP = 0x14
-    REMOVE = 0x15
-    UNMAP = 0x16
-
-
-class PagefaultFlag(IntFlag):
-    """``UFFD_PAGEFAULT_FLAG_*``."""
-
-    WRITE = 1
-    WP = 2
-    MINOR = 4
-
-
-class Message(NamedTuple):
-    """``struct uffd_msg``: of a page fault ``address`` and ``flags``, of an event its numbers.
-
-    ``numbers`` are the three words behind the header as they are: of FORK the new descriptor, of
-    REMAP from, to and length, of REMOVE and UNMAP start and end.
-    """
-
-    event: Event
-    flags: PagefaultFlag
-    address: int
-    thread: int
-    numbers: tuple[int, int, int]
-
-    @classmethod
-    def parse(cls, data: bytes) -> Message:
-        """Return the message in 32 bytes."""
-        event, *numbers = struct.unpack("=B7x3Q", data)
-        if event != Event.PAGEFAULT:
-            return cls(Event(event), PagefaultFlag(0), 0, 0, (numbers[0], numbers[1], numbers[2]))
-        flags, address, thread = numbers
-        return cls(
-            Event.PAGEFAULT,
-            PagefaultFlag(flags & 7),
-            address,
-            thread & 0xFFFFFFFF,
-            (flags, address, thread),
-        )
-
-
-class Result(NamedTuple):
-    """What an ioctl gave: ``errno`` by name, empty if it succeeded, and its result field."""
-
-    errno: str
-    field: int
-
-    def __str__(self) -> str:
-        return f"{self.errno or 'ok'} {self.field}"
+FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class Userfaultfd:
     """A userfaultfd by its descriptor; a context manager that closes it."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, owner: Puppet | None = None) -> None:
         self.fd = fd
         self.features = Feature(0)
+        self._owner = owner
 
     @classmethod
-    def open(cls, flags: int = os.O_CLOEXEC | os.O_NONBLOCK) -> Userfaultfd:
+    def open(cls, flags: int = FLAGS) -> Userfaultfd:
         """Open one for this process; ``Unavailable`` where that is not allowed."""
         try:
             return cls(syscall(Nr.USERFAULTFD, flags))
         except OSError as error:
-            raise unavailable(error) from error
+            raise _unavailable(error) from error
+
+    @classmethod
+    def of(
+        cls, puppet: Puppet, features: Feature = NO_FEATURES, flags: int = FLAGS
+    ) -> Userfaultfd:
+        """Open one for a puppet's memory, after the handshake; the only descriptor is ours."""
+        main = puppet.thread()
+        try:
+            there = main.call(Nr.USERFAULTFD, flags)
+        except OSError as error:
+            raise _unavailable(error) from error
+        made = cls(puppet.take(there), puppet)
+        main.call(Nr.CLOSE, there)
+        made.api(features)
+        return made
+
+    def adopt(self, message: Message) -> Userfaultfd:
+        """Return the userfaultfd of a child, from the message that its parent forked."""
+        if message.event is not Event.FORK:
+            raise ValueError(f"{message.event.name} brings no descriptor")
+        child = Userfaultfd(message.numbers[0])
+        child.features = self.features
+        return child
 
     def __enter__(self) -> Userfaultfd:
         return self
@@ -135,7 +97,10 @@ class Userfaultfd:
     def close(self) -> None:
         """Close the descriptor; another copy of it may still be open."""
         if self.fd >= 0:
-            os.close(self.fd)
+            if self._owner is None:
+                os.close(self.fd)
+            else:
+                self._owner.release(self.fd)
             self.fd = -1
 
     def api(self, features: Feature = NO_FEATURES) -> Feature:
@@ -146,11 +111,14 @@ class Userfaultfd:
         return self.features
 
     def _do(
-        self, number: int, values: tuple[int, ...], field: int = -1, *, read: bool = False
+        self,
+        number: int,
+        values: tuple[int, ...],
+        field: int = -1,
+        make: Callable[[int, int, int], int] = ioctl_read_write,
     ) -> Result:
         """Do an ioctl on a struct of 64-bit words; ``field`` is the index of its result."""
         data = bytearray(struct.pack(f"={len(values)}Q", *(v & (1 << 64) - 1 for v in values)))
-        make = ioctl_read if read else ioctl_read_write
         failed = ""
         try:
             fcntl.ioctl(self.fd, make(API, number, len(data)), data)
@@ -165,11 +133,11 @@ class Userfaultfd:
 
     def unregister(self, start: int, length: int) -> Result:
         """``UFFDIO_UNREGISTER``."""
-        return self._do(0x01, (start, length), read=True)
+        return self._do(0x01, (start, length), make=ioctl_read)
 
     def wake(self, start: int, length: int) -> Result:
         """``UFFDIO_WAKE``."""
-        return self._do(0x02, (start, length), read=True)
+        return self._do(0x02, (start, length), make=ioctl_read)
 
     def copy(
         self, dst: int, src: int, length: int, *, wp: bool = False, wake: bool = True
@@ -201,6 +169,18 @@ class Userfaultfd:
         """``UFFDIO_POISON``."""
         return self._do(0x08, (start, length, not wake, 0), 3)
 
+    def rwprotect(
+        self, start: int, length: int, *, protect: bool = True, wake: bool = True
+    ) -> Result:
+        """``UFFDIO_RWPROTECT``, to protect or to unprotect; since 7.3."""
+        return self._do(0x09, (start, length, protect | (not wake) << 1))
+
+    def set_mode(
+        self, enable: Feature = NO_FEATURES, disable: Feature = NO_FEATURES
+    ) -> Result:
+        """``UFFDIO_SET_MODE``: features on and off, of which only ``RWP_ASYNC`` may; since 7.3."""
+        return self._do(0x0A, (enable, disable), make=ioctl_write)
+
     def poll(self, seconds: float = 0.0) -> int:
         """Return the events that ``poll(2)`` gives, 0 if there are none in time."""
         poller = select.poll()
@@ -226,14 +206,25 @@ class Userfaultfd:
 
 def open_device() -> int:
     """Open a userfaultfd of this process by ``/dev/userfaultfd``; returns the descriptor."""
-    with open("/dev/userfaultfd", "rb", buffering=0) as device:
-        return fcntl.ioctl(device.fileno(), ioctl_none(API, 0x00), os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        with open("/dev/userfaultfd", "rb", buffering=0) as device:
+            return fcntl.ioctl(device.fileno(), ioctl_none(API, 0x00), FLAGS)
+    except OSError as error:
+        raise Unavailable(
+            f"/dev/userfaultfd: {error.strerror}",
+            "this needs Linux 6.1 and the right to open it; userfaultfd(2) may do without",
+        ) from error
 
 
-def unavailable(error: OSError) -> Unavailable:
+def _unavailable(error: OSError) -> Unavailable:
     """Say why there is no userfaultfd, and what helps."""
-    if error.errno == 38:
+    if error.errno == errno.ENOSYS:
         return Unavailable("this kernel has no userfaultfd", "boot one with CONFIG_USERFAULTFD=y")
+    if error.errno == errno.EINVAL:
+        return Unavailable(
+            "this kernel does not know the flags of userfaultfd(2)",
+            "UFFD_USER_MODE_ONLY needs Linux 5.11",
+        )
     return Unavailable(
         f"userfaultfd: {error.strerror}",
         "be root, or set vm.unprivileged_userfaultfd to 1",

@@ -1,0 +1,75 @@
+"""A thread has done its command, or sleeps in it, or spins."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from refault.live.abi import Nr
+from refault.live.operations import pipe
+from refault.live.puppet import PAGE, Puppet, Settled
+from refault.live.userfaultfd import Userfaultfd
+
+
+def test_what_is_done_is_done(puppet: Puppet) -> None:
+    thread, page = puppet.thread(1), puppet.map()
+    for value in range(50):
+        command = thread.store(page, value)
+        assert puppet.settled(thread) == Settled(True, "", ())
+        assert command.result == value
+
+
+@pytest.mark.usefixtures("uffd_allowed")
+def test_a_thread_that_waits_for_a_page(puppet: Puppet) -> None:
+    uffd, page, thread = Userfaultfd.of(puppet), puppet.map(), puppet.thread(1)
+    uffd.register(page, PAGE)
+    for _ in range(20):
+        load = thread.load(page)
+        settled = thread.settled()
+        assert (settled.done, settled.state) == (False, "S")
+        if len(settled.stack) > 1:
+            assert settled.stack[0] == "handle_userfault"
+        uffd.zeropage(page, PAGE)
+        assert load.wait() == 0
+        puppet.thread().call(Nr.MADVISE, page, PAGE, 4)
+
+
+def test_a_thread_that_waits_for_input(puppet: Puppet) -> None:
+    thread, ends = puppet.thread(1), pipe(puppet.thread())
+    page = puppet.map()
+    reading = thread.syscall(Nr.READ, ends.reader, page, 1)
+    assert thread.settled().state == "S"
+    puppet.thread().call(Nr.WRITE, ends.writer, page, 1)
+    assert thread.settled().done
+    assert reading.result == 1
+
+
+def test_a_thread_that_spins_is_not_settled(puppet: Puppet) -> None:
+    thread = puppet.thread(1)
+    store = thread.store(puppet.map(), 1, gate=True)
+    settled = thread.settled(0.02)
+    assert (settled.done, settled.state) == (False, "R")
+    puppet.open_gate()
+    assert thread.settled().done
+    assert store.result == 1
+
+
+def test_a_stopped_thread(puppet: Puppet) -> None:
+    thread = puppet.thread(1)
+    os.kill(puppet.pid, signal.SIGSTOP)
+    puppet.wait_until(lambda: thread.proc.state == "T")
+    store = thread.load(puppet.scratch)
+    assert thread.settled().state == "T"
+    os.kill(puppet.pid, signal.SIGCONT)
+    assert store.wait() == 0
+
+
+def test_a_dead_thread(puppet: Puppet) -> None:
+    thread = puppet.thread(1)
+    thread.load(8)
+    started = time.monotonic()
+    assert thread.settled(60).state in ("Z", "X")
+    assert time.monotonic() - started < 30
