@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -132,23 +131,6 @@ def test_nothing_is_left_behind(puppet: Puppet) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
     assert not Path(f"/proc/{pid}").exists()
     puppet.close()
-
-
-def test_it_dies_with_who_made_it() -> None:
-    script = (
-        "import os, signal\n"
-        "from refault.live.puppet import Puppet\n"
-        "print(Puppet(1).pid, flush=True)\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    out = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    pid = int(out.stdout)
-    deadline = time.monotonic() + 5
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_descriptors_are_not_inherited(tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""A process that makes everything live mode can make, says what, and waits to be killed.
+
+It prints the ids of its processes, then the names of its tracing instances.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+from refault.live.abi import Unavailable
+from refault.live.puppet import PAGE, Puppet
+from refault.live.userfaultfd import Feature, Userfaultfd
+
+
+def main() -> None:
+    """Make them, and wait."""
+    with Puppet(2) as puppet:
+        children = [puppet.thread().fork()]
+        children.append(children[0].fork())
+        with suppress(Unavailable):
+            uffd, page = Userfaultfd.of(puppet, Feature.EVENT_FORK), puppet.map()
+            uffd.register(page, PAGE)
+            puppet.thread(1).load(page)
+            puppet.thread(1).settled()
+            puppet.thread().begin_fork()  # which nobody answers
+            puppet.thread().settled()
+        print(puppet.pid, *(c.pid for c in children), flush=True)
+        time.sleep(60)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        os._exit(3)
