@@ -18,6 +18,14 @@ def functions(stack: str) -> tuple[str, ...]:
     return tuple(line.split("+")[0] for line in lines if "+" in line)
 
 
+class SystemCall(NamedTuple):
+    """A system call by number, with its arguments (none of a fault) and the user's ``rip``."""
+
+    number: int
+    arguments: tuple[int, ...]
+    rip: int
+
+
 class Thread(NamedTuple):
     """A thread by process and thread id."""
 
@@ -58,6 +66,15 @@ class Thread(NamedTuple):
         except PermissionError as error:
             raise Unavailable("the kernel stack of a thread cannot be read", "be root") from error
         return functions(text)
+
+    @property
+    def system_call(self) -> SystemCall | None:
+        """The system call in which it sleeps, number -1 for none but a fault; None if it runs."""
+        text = (self.folder / "syscall").read_text().split()
+        if text[0] == "running":
+            return None
+        number, *rest = (int(word, 0) for word in text)
+        return SystemCall(number, tuple(rest[:-2]), rest[-1])
 
     def in_function(self, name: str) -> bool:
         """Whether a function is on its kernel stack."""
