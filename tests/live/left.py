@@ -1,7 +1,4 @@
-"""A process that makes everything live mode can make, says what, and waits to be killed.
-
-It prints the ids of its processes, then the names of its tracing instances.
-"""
+"""A process that makes what live mode can make, prints its processes, and waits to be killed."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ import time
 from contextlib import suppress
 
 from refault.live.abi import Unavailable
+from refault.live.perf import FaultSampler
 from refault.live.puppet import PAGE, Puppet
 from refault.live.userfaultfd import Feature, Userfaultfd
 
@@ -26,6 +24,8 @@ def main() -> None:
             puppet.thread(1).settled()
             puppet.thread().begin_fork()  # which nobody answers
             puppet.thread().settled()
+        with suppress(Unavailable):
+            FaultSampler(puppet.thread(1)).resume()
         print(puppet.pid, *(c.pid for c in children), flush=True)
         time.sleep(60)
 
