@@ -97,8 +97,12 @@ fork:   mov rbp, rdi            # the slot of the child
         mov eax, 110            # getppid()
         syscall
         cmp eax, r13d
-        je wait
-        mov eax, 231            # exit_group(0): it died before
+        jne orphan
+        mov eax, 39             # getpid(): it is there
+        syscall
+        mov [r12+148], eax
+        jmp wait
+orphan: mov eax, 231            # exit_group(0): the parent died before
         xor edi, edi
         syscall
 recover: mov eax, [r12+116]     # minus the signal that ended an access

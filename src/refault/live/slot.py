@@ -87,7 +87,8 @@ class Slot:
     8       what to do                112     how often a handler ran
     16      seven arguments           116     its signal
     72      result                    144     number of the last begun
-    80, 88  time before and after     152     looks for a command before it sleeps
+    80, 88  time before and after     148     process id of who was forked to use it
+    152     looks for a command before the thread sleeps
     256     log of the handler, eight entries of 64 bytes, in a ring
     768     room for what arguments point to
     ======  ========================  ======  =====================================

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from .abi import Nr, syscall
 from .proc import Thread
 from .settle import Settled, Watch
-from .slot import PATIENCE, Command, Delivery, Handled, Slot
+from .slot import PATIENCE, Command, Delivery, Handled, Slot, TimedOut
 
 if TYPE_CHECKING:
     from .puppet import Puppet
@@ -31,8 +32,13 @@ class Fork(NamedTuple):
         result = self.command.wait(seconds)
         if result < 0:
             raise OSError(-result, os.strerror(-result))
-        self.child.pid = self.child.tid = result
-        return self.child
+        child, deadline = self.child, time.monotonic() + seconds
+        child.pid = child.tid = result
+        while child.slot.word(148) != result:
+            if time.monotonic() > deadline:
+                raise TimedOut(child.died() or f"the child is not there after {seconds:g} s")
+            os.sched_yield()
+        return child
 
 
 class PuppetThread:
