@@ -90,31 +90,6 @@ def test_the_gate_holds_threads_back(puppet: Puppet) -> None:
     assert waiting.wait() == 3
 
 
-def test_a_result_that_comes_before_we_sleep_is_not_slept_through(
-    puppet: Puppet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The thread ends its command between our first look at the slot and the sleep."""
-    slot = puppet.thread(1).slot
-    command = puppet.thread(1).store(puppet.map(), 3, gate=True)
-    look, looks = slot.word, 0
-
-    def ends_after_the_first_look(offset: int) -> int:
-        nonlocal looks
-        seen, looks = look(offset), looks + 1
-        if looks == 1:
-            puppet.open_gate()
-            while look(4) == seen:
-                time.sleep(0.001)
-        return seen
-
-    slept_on: list[int] = []
-    monkeypatch.setattr(slot, "word", ends_after_the_first_look)
-    monkeypatch.setattr(slot, "sleep", lambda seen, _seconds: slept_on.append(seen))
-    before = look(4)
-    assert command.wait() == 3
-    assert slept_on == [before], "a futex that has this value no longer does not put to sleep"
-
-
 def test_a_thread_does_one_thing_at_a_time(puppet: Puppet) -> None:
     puppet.thread(1).store(puppet.map(), 3, gate=True)
     with pytest.raises(RuntimeError, match="still at its last command"):

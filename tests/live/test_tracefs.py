@@ -79,9 +79,7 @@ def test_children_are_traced_as_well(puppet: Puppet, trace: Instance) -> None:
     page = puppet.map()
     child = puppet.thread().fork()
     child.store(page + 7, 1).wait()
-    assert (child.pid, page + 7) in [
-        (r.pid, int(r.fields["address"], 16)) for r in trace.records()
-    ]
+    assert (child.pid, page + 7) in [(r.pid, int(r.fields["address"], 16)) for r in trace.records()]
 
 
 @pytest.mark.usefixtures("uffd_allowed")

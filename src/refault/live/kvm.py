@@ -1,8 +1,7 @@
-"""A virtual machine with one CPU that loads one byte of a page, by ``/dev/kvm``.
+"""A virtual machine with one or two CPUs that load and store one byte of a page, by ``/dev/kvm``.
 
-The guest runs in long mode at the lowest privilege, so that its accesses are translated by KVM and
-not emulated: it loads a byte from the page at ``PAGE_GPA`` and stores it where there is no memory,
-which ends ``KVM_RUN`` with an MMIO exit that holds the byte.
+What they run is in ``guest.py``. Where the page is missing the host faults it in, within
+``KVM_RUN``: by GUP if the CPU ran into it, by a plain copy if the emulator did.
 """
 
 from __future__ import annotations
@@ -10,36 +9,49 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from .abi import Nr, Unavailable, ioctl_none, ioctl_read, ioctl_read_write
+from .abi import Nr, Unavailable, ioctl_none, ioctl_read, ioctl_read_write, ioctl_write
+from .guest import (
+    MEMORY_PAGES,
+    PAGE_GPA,
+    REGS,
+    SREGS,
+    Mode,
+    Registers,
+    image,
+    registers,
+    system_registers,
+)
 from .puppet import PAGE, Command, Puppet, PuppetThread
+
+__all__ = ["Exit", "Mode", "Registers", "VirtualMachine"]
 
 KVMIO = 0xAE
 CREATE_VM = ioctl_none(KVMIO, 0x01)
 GET_VCPU_MMAP_SIZE = ioctl_none(KVMIO, 0x04)
 CREATE_VCPU = ioctl_none(KVMIO, 0x41)
 RUN = ioctl_none(KVMIO, 0x80)
-SET_USER_MEMORY_REGION = ioctl_read_write(KVMIO, 0x46, 32) & ~(2 << 30)
-GET_SREGS = ioctl_read(KVMIO, 0x83, 312)
-SET_SREGS = ioctl_read_write(KVMIO, 0x84, 312) & ~(2 << 30)
+SET_USER_MEMORY_REGION = ioctl_write(KVMIO, 0x46, 32)
+GET_REGS = ioctl_read(KVMIO, 0x81, REGS)
+SET_REGS = ioctl_write(KVMIO, 0x82, REGS)
+GET_SREGS = ioctl_read(KVMIO, 0x83, SREGS)
+SET_SREGS = ioctl_write(KVMIO, 0x84, SREGS)
 GET_SUPPORTED_CPUID = ioctl_read_write(KVMIO, 0x05, 8)
-SET_CPUID2 = ioctl_read_write(KVMIO, 0x90, 8) & ~(2 << 30)
-SET_REGS = ioctl_read_write(KVMIO, 0x82, 144) & ~(2 << 30)
-GET_REGS = ioctl_read(KVMIO, 0x81, 144)
+SET_CPUID2 = ioctl_write(KVMIO, 0x90, 8)
+SET_SIGNAL_MASK = ioctl_write(KVMIO, 0x8B, 4)
 
-EXIT_MMIO, EXIT_INTR = 6, 10
-
-TABLES_GPA, CODE_GPA = 0x1000, 0x5000
-PAGE_GPA = 0x100000
-MMIO_GPA = 0x180000
-
+VCPUS = 2
+EXIT_MMIO, EXIT_SHUTDOWN, EXIT_FAIL_ENTRY, EXIT_INTR, EXIT_INTERNAL_ERROR = 6, 8, 9, 10, 17
+_NAMES = {
+    EXIT_SHUTDOWN: "SHUTDOWN",
+    EXIT_FAIL_ENTRY: "FAIL_ENTRY",
+    EXIT_INTR: "INTR",
+    EXIT_INTERNAL_ERROR: "INTERNAL_ERROR",
+}
+_IMMEDIATE_EXIT, _REASON, _MMIO_DATA = 1, 8, 40
 _CPUID_ENTRIES, _CPUID_SIZE = 256, 40
-
-_CODE = bytes.fromhex("8a03 8807 ebfe")
-"""``mov al, [rbx]; mov [rdi], al; jmp .``."""
-
-_PRESENT_WRITE_USER, _LARGE = 7, 0x80
 
 
 class Exit(NamedTuple):
@@ -52,37 +64,39 @@ class Exit(NamedTuple):
     def __str__(self) -> str:
         if self.result:
             return f"-{errno.errorcode[-self.result]}"
-        return {EXIT_MMIO: f"MMIO {self.byte}", EXIT_INTR: "INTR"}.get(
-            self.reason, f"exit {self.reason}"
-        )
+        if self.reason == EXIT_MMIO:
+            return f"MMIO {self.byte}"
+        return _NAMES.get(self.reason, f"exit {self.reason}")
+
+
+class _Vcpu(NamedTuple):
+    fd: int
+    run: int
 
 
 class VirtualMachine:
-    """A virtual machine in a puppet; ``page`` is the address of the page that the guest loads."""
+    """A virtual machine in a puppet; ``page`` is the address of the page that the guest uses.
 
-    def __init__(self, puppet: Puppet) -> None:
+    ``Unavailable`` where there is no KVM, or none for us.
+    """
+
+    def __init__(self, puppet: Puppet, mode: Mode = Mode.USER, *, vcpus: int = 1) -> None:
+        if not 1 <= vcpus <= VCPUS:
+            raise ValueError(f"a virtual machine has 1 to {VCPUS} CPUs")
+        self.mode = mode
         self._puppet = puppet
         self._main = puppet.thread()
         self.page = puppet.map()
         self._kvm = self._open()
         self._vm = self._main.call(Nr.IOCTL, self._kvm, CREATE_VM, 0)
-        self._memory(0, 0, puppet.map(8, shared=True), 8, self._image())
+        memory = puppet.map(MEMORY_PAGES, shared=True)
+        puppet.poke(memory, image())
+        self._memory(0, 0, memory, MEMORY_PAGES)
         self._memory(1, PAGE_GPA, self.page, 1)
-        self._vcpu = self._main.call(Nr.IOCTL, self._vm, CREATE_VCPU, 0)
-        self._run = self._main.call(
-            Nr.MMAP,
-            0,
-            self._main.call(Nr.IOCTL, self._kvm, GET_VCPU_MMAP_SIZE, 0),
-            3,
-            1,
-            self._vcpu,
-            0,
-        )
-        self._processor()
-        self._registers()
+        self._vcpus = [self._vcpu(index) for index in range(vcpus)]
 
     def _open(self) -> int:
-        path = self._puppet.write_scratch(0, b"/dev/kvm\0")
+        path = self._main.slot.room(b"/dev/kvm\0")
         try:
             return self._main.call(Nr.OPEN, path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
@@ -90,57 +104,74 @@ class VirtualMachine:
                 f"/dev/kvm: {error.strerror}", "run on a machine with KVM, as a user who may use it"
             ) from error
 
-    def _memory(self, slot: int, gpa: int, host: int, pages: int, data: bytes = b"") -> None:
-        if data:
-            self._puppet.poke(host, data)
+    def _memory(self, slot: int, gpa: int, host: int, pages: int) -> None:
         region = struct.pack("=2I3Q", slot, 0, gpa, pages * PAGE, host)
-        address = self._puppet.write_scratch(0, region)
-        self._main.call(Nr.IOCTL, self._vm, SET_USER_MEMORY_REGION, address)
+        room = self._main.slot.room(region)
+        self._main.call(Nr.IOCTL, self._vm, SET_USER_MEMORY_REGION, room)
 
-    @staticmethod
-    def _image() -> bytes:
-        """Page tables that map the first 2 MiB of the guest to themselves, and the code."""
-        image = bytearray(8 * PAGE)
-        for level in range(3):
-            here, below = TABLES_GPA + level * PAGE, TABLES_GPA + (level + 1) * PAGE
-            entry = _PRESENT_WRITE_USER | (_LARGE if level == 2 else below)
-            struct.pack_into("=Q", image, here, entry)
-        image[CODE_GPA : CODE_GPA + len(_CODE)] = _CODE
-        return bytes(image)
+    def _vcpu(self, index: int) -> _Vcpu:
+        main = self._main
+        fd = main.call(Nr.IOCTL, self._vm, CREATE_VCPU, index)
+        size = main.call(Nr.IOCTL, self._kvm, GET_VCPU_MMAP_SIZE, 0)
+        run = main.call(Nr.MMAP, 0, size, 3, 1, fd, 0)
+        self._processor(fd)
+        room = self._puppet.map()
+        main.call(Nr.IOCTL, fd, GET_SREGS, room)
+        sregs = self._puppet.peek(room, SREGS)
+        self._puppet.poke(room, system_registers(self.mode, sregs))
+        main.call(Nr.IOCTL, fd, SET_SREGS, room)
+        main.call(Nr.MUNMAP, room, PAGE)
+        self._set(main, fd, registers(self.mode, None))
+        return _Vcpu(fd, run)
 
-    def _processor(self) -> None:
+    def _processor(self, fd: int) -> None:
         """Give the guest all that KVM can: newer ones refuse long mode to a CPU that lacks it."""
         head = struct.pack("=2I", _CPUID_ENTRIES, 0)
-        address = self._puppet.write_scratch(0, head + bytes(_CPUID_ENTRIES * _CPUID_SIZE))
-        self._main.call(Nr.IOCTL, self._kvm, GET_SUPPORTED_CPUID, address)
-        self._main.call(Nr.IOCTL, self._vcpu, SET_CPUID2, address)
+        room = self._puppet.write_scratch(0, head + bytes(_CPUID_ENTRIES * _CPUID_SIZE))
+        self._main.call(Nr.IOCTL, self._kvm, GET_SUPPORTED_CPUID, room)
+        self._main.call(Nr.IOCTL, fd, SET_CPUID2, room)
 
-    def _registers(self) -> None:
-        room = self._puppet.write_scratch(0, bytes(312))
-        self._main.call(Nr.IOCTL, self._vcpu, GET_SREGS, room)
-        sregs = bytearray(self._puppet.read_scratch(0, 312))
-        code = struct.pack("=QIH8B2x", 0, 0xFFFFFFFF, 0x33, 11, 1, 3, 0, 1, 1, 1, 0)
-        data = struct.pack("=QIH8B2x", 0, 0xFFFFFFFF, 0x2B, 3, 1, 3, 1, 1, 0, 1, 0)
-        sregs[0:24] = code
-        for index in range(1, 6):
-            sregs[24 * index : 24 * (index + 1)] = data
-        control = 24 * 8 + 16 * 2
-        struct.pack_into("=5Q", sregs, control, 0x80050033, 0, TABLES_GPA, 0x20, 0)
-        struct.pack_into("=Q", sregs, control + 40, 0x500)
-        self._puppet.write_scratch(0, bytes(sregs))
-        self._main.call(Nr.IOCTL, self._vcpu, SET_SREGS, room)
-        registers = [0] * 18
-        registers[1], registers[5] = PAGE_GPA, MMIO_GPA
-        registers[16], registers[17] = CODE_GPA, 2
-        self._puppet.write_scratch(0, struct.pack("=18Q", *registers))
-        self._main.call(Nr.IOCTL, self._vcpu, SET_REGS, room)
+    @staticmethod
+    def _set(thread: PuppetThread, fd: int, values: Registers) -> None:
+        thread.call(Nr.IOCTL, fd, SET_REGS, thread.slot.room(values.pack()))
 
-    def run(self, thread: PuppetThread) -> Command:
-        """Enter the guest; ``exit`` reads how it came back."""
-        return thread.syscall(Nr.IOCTL, self._vcpu, RUN, 0)
+    def run(self, thread: PuppetThread, vcpu: int = 0) -> Command:
+        """Enter the guest, which goes on where it was; ``exit`` reads how it came back."""
+        return thread.syscall(Nr.IOCTL, self._vcpus[vcpu].fd, RUN, 0)
 
-    def exit(self, result: int) -> Exit:
+    def load(self, thread: PuppetThread, vcpu: int = 0) -> Command:
+        """Enter the guest, which begins to load the page's first byte."""
+        return self._begin(thread, vcpu, None)
+
+    def store(self, thread: PuppetThread, value: int, vcpu: int = 0) -> Command:
+        """Enter the guest, which begins to store a byte to the page."""
+        return self._begin(thread, vcpu, value)
+
+    def _begin(self, thread: PuppetThread, vcpu: int, store: int | None) -> Command:
+        self.immediate_exit(True, vcpu)
+        self.run(thread, vcpu).wait()  # completes the MMIO exit before, if there was one
+        self.immediate_exit(False, vcpu)
+        self._set(thread, self._vcpus[vcpu].fd, registers(self.mode, store))
+        return self.run(thread, vcpu)
+
+    def immediate_exit(self, on: bool, vcpu: int = 0) -> None:
+        """Let ``KVM_RUN`` return ``EINTR`` before it enters the guest, or no longer."""
+        self._puppet.poke(self._vcpus[vcpu].run + _IMMEDIATE_EXIT, bytes([on]))
+
+    def block(self, thread: PuppetThread, signals: Iterable[int], vcpu: int = 0) -> None:
+        """Set the signals that are blocked in ``KVM_RUN``, in place of the thread's own."""
+        mask = sum(1 << number - 1 for number in signals)
+        room = thread.slot.room(struct.pack("=IQ", 8, mask))
+        thread.call(Nr.IOCTL, self._vcpus[vcpu].fd, SET_SIGNAL_MASK, room)
+
+    def registers(self, thread: PuppetThread, vcpu: int = 0) -> Registers:
+        """The guest's registers, of a vCPU that does not run."""
+        room = thread.slot.room(bytes(REGS))
+        thread.call(Nr.IOCTL, self._vcpus[vcpu].fd, GET_REGS, room)
+        return Registers.unpack(thread.slot.look_at(room, REGS))
+
+    def exit(self, result: int, vcpu: int = 0) -> Exit:
         """What the run area says after ``KVM_RUN`` returned ``result``."""
-        area = self._puppet.peek(self._run, 64)
-        (reason,) = struct.unpack_from("=I", area, 8)
-        return Exit(result, reason, area[40] if reason == EXIT_MMIO else 0)
+        area = self._puppet.peek(self._vcpus[vcpu].run, 64)
+        (reason,) = struct.unpack_from("=I", area, _REASON)
+        return Exit(result, reason, area[_MMIO_DATA] if reason == EXIT_MMIO else 0)

@@ -143,6 +143,11 @@ class Slot:
         at = self._offset + address - self.address
         return bytes(self._memory[at : at + size])
 
+    def found(self, size: int, offset: int = 0) -> bytes:
+        """What is there now."""
+        at = self._offset + ROOM + offset
+        return bytes(self._memory[at : at + size])
+
     def begin(self, what: int, arguments: tuple[int, ...], gate: int, delay: int) -> int:
         """Write a command down and wake the thread; returns the number of the command."""
         number = (self._words[self._done_at - 1] + 1) & 0xFFFFFFFF

@@ -58,18 +58,16 @@ class Userfaultfd:
         try:
             return cls(syscall(Nr.USERFAULTFD, flags))
         except OSError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     @classmethod
-    def of(
-        cls, puppet: Puppet, features: Feature = NO_FEATURES, flags: int = FLAGS
-    ) -> Userfaultfd:
+    def of(cls, puppet: Puppet, features: Feature = NO_FEATURES, flags: int = FLAGS) -> Userfaultfd:
         """Open one for a puppet's memory, after the handshake; the only descriptor is ours."""
         main = puppet.thread()
         try:
             there = main.call(Nr.USERFAULTFD, flags)
         except OSError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         made = cls(puppet.take(there), puppet)
         main.call(Nr.CLOSE, there)
         made.api(features)
@@ -175,9 +173,7 @@ class Userfaultfd:
         """``UFFDIO_RWPROTECT``, to protect or to unprotect; since 7.3."""
         return self._do(0x09, (start, length, protect | (not wake) << 1))
 
-    def set_mode(
-        self, enable: Feature = NO_FEATURES, disable: Feature = NO_FEATURES
-    ) -> Result:
+    def set_mode(self, enable: Feature = NO_FEATURES, disable: Feature = NO_FEATURES) -> Result:
         """``UFFDIO_SET_MODE``: features on and off, of which only ``RWP_ASYNC`` may; since 7.3."""
         return self._do(0x0A, (enable, disable), make=ioctl_write)
 
@@ -216,7 +212,7 @@ def open_device() -> int:
         ) from error
 
 
-def _unavailable(error: OSError) -> Unavailable:
+def unavailable(error: OSError) -> Unavailable:
     """Say why there is no userfaultfd, and what helps."""
     if error.errno == errno.ENOSYS:
         return Unavailable("this kernel has no userfaultfd", "boot one with CONFIG_USERFAULTFD=y")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from refault.litmus.program import Step
 
-from ..abi import Nr, syscall
+from ..abi import Nr
 
 if TYPE_CHECKING:
     from .observe import Performance
@@ -44,7 +42,7 @@ def close(performance: Performance, step: Step) -> str:
     assert stage.monitor is not None
     stage.monitor.thread().call(Nr.CLOSE, stage.uffd.fd)
     stage.puppet.thread().call(Nr.CLOSE, stage.fd_inside)
-    stage.puppet.give_back(stage.uffd.fd)
+    stage.puppet.release(stage.uffd.fd)
     return "0"
 
 
@@ -53,10 +51,5 @@ def kill(performance: Performance, step: Step) -> str:
     """Send a thread a signal."""
     stage = performance.stage
     thread = stage.thread(step.args["who"])
-    number = signal.Signals[step.args["signal"]]
-    syscall(Nr.TGKILL, stage.puppet.pid, thread.tid, number)
-    if number == signal.SIGKILL:
-        with suppress(ChildProcessError):
-            os.waitpid(stage.puppet.pid, 0)
-            stage.puppet.pid = 0
+    thread.kill(signal.Signals[step.args["signal"]])
     return "0"

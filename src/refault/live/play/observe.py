@@ -12,7 +12,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 from refault.litmus.program import (
     DEAD,
@@ -26,8 +26,7 @@ from refault.litmus.program import (
     Step,
 )
 
-from ..abi import Unavailable
-from ..puppet import PuppetThread, TimedOut
+from ..puppet import TimedOut
 from .looks import LOOKS
 from .operations import OPEN, OPERATIONS, Gate, Started
 from .stage import Stage
@@ -119,32 +118,24 @@ class Performance:
 
     def _look(self, name: str, seconds: float) -> str:
         """What a thread does; empty if it is on its way."""
+        if name != MONITOR and self.stage.thread(name).ended is not None:
+            return DEAD
         if name not in self.busy:
-            return IDLE if self.status[name] != DEAD else DEAD
+            return IDLE
         if self.busy[name][1].command.done:
             return ""
-        thread = self.stage.thread(name)
-        if not thread.slot.started:
-            return ""
-        try:
-            return self._asleep(thread, seconds)
-        except (FileNotFoundError, ProcessLookupError):
-            return DEAD
-
-    def _asleep(self, thread: PuppetThread, seconds: float) -> str:
-        proc = thread.proc
-        state = proc.state
-        if state in "ZX":
+        state, stack = self._wait(name, max(0.0, self.spin - seconds))
+        if state in ("Z", "X"):
             return DEAD
         if state == "R":
             return SPINS if seconds > self.spin else ""
-        stack: tuple[str, ...] = ()
-        with suppress(Unavailable):
-            stack = proc.stack
-        if proc.state != state:
-            return ""
         where = next((name for name in stack if name in WAITS), "")
         return f"{state} {where}".strip()
+
+    def _wait(self, name: str, seconds: float) -> tuple[str, tuple[str, ...]]:
+        """Wait for one thread to end its command, to sleep, or to have run for so long."""
+        settled = self.stage.thread(name).settled(seconds)
+        return settled.state, settled.stack
 
 
 def perform(program: Program, runs: int, *, seed: int = 1, spin: float = SPIN) -> Iterator[Outcome]:

@@ -54,7 +54,7 @@ class Stage:
             raise unavailable(error) from error
         self.uffd = Userfaultfd(puppet.take(self.fd_inside))
         self._handshake()
-        self.monitor = Puppet(1, gate=puppet)
+        self.monitor = Puppet(1, gate=puppet, keep=(self.uffd.fd,))
         if not self.program.bare:
             for number in (signal.SIGBUS, signal.SIGSEGV):
                 puppet.handle(number)
@@ -110,8 +110,8 @@ class Stage:
         for memory in self.program.memories:
             self.puppet.thread().call(Nr.MUNMAP, self.addresses[memory.name], memory.pages * PAGE)
         self.uffd.drain()
-        for slot in self.puppet.slots:
-            slot.forget()
+        for thread in self.puppet.threads:
+            thread.slot.put("=2I", 112, 0, 0)
         self._map_all()
 
     def thread(self, name: str) -> PuppetThread:

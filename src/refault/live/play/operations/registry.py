@@ -53,9 +53,12 @@ def call(stage: Stage, step: Step, gate: Gate, nr: int, *args: int) -> Command:
 
 def room(stage: Stage, step: Step, data: bytes) -> int:
     """Put a structure where the thread's system calls find it; returns the address."""
-    names = [thread.name for thread in stage.program.threads]
-    index = 0 if step.thread == MONITOR else 1 + names.index(step.thread)
-    return stage.puppet.write_scratch(512 + 256 * index, data)
+    return stage.thread(step.thread).slot.room(data)
+
+
+def found(stage: Stage, step: Step, size: int, offset: int = 0) -> bytes:
+    """What is in that structure now."""
+    return stage.thread(step.thread).slot.found(size, offset)
 
 
 def descriptor(stage: Stage, step: Step) -> int:

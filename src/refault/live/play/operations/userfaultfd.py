@@ -11,21 +11,20 @@ from refault.live.play.stage import SOURCE, Stage
 from refault.live.puppet import PAGE
 from refault.live.userfaultfd import API, Event, Message, Mode, PagefaultFlag
 
-from .registry import Gate, Started, call, descriptor, number, operation, room
+from .registry import Gate, Started, call, descriptor, found, number, operation, room
 
 
 @operation
 def read(stage: Stage, step: Step, gate: Gate) -> Started:
     """Read one message."""
     address = room(stage, step, bytes(32))
-    offset = address - stage.puppet.scratch
 
     def value(result: int) -> str:
         if result == -errno.EAGAIN:
             return "none"
         if result < 0:
             return number(result)
-        return message(stage, Message.parse(stage.puppet.read_scratch(offset, 32)))
+        return message(stage, Message.parse(found(stage, step, 32)))
 
     return Started(call(stage, step, gate, Nr.READ, descriptor(stage, step), address, 32), value)
 
@@ -54,13 +53,12 @@ def ioctl(
     """Start an ioctl on a structure of 64-bit words; ``field`` is the index of its result."""
     data = struct.pack(f"={len(words)}Q", *words)
     address = room(stage, step, data)
-    offset = address - stage.puppet.scratch
     make = ioctl_read if read_only else ioctl_read_write
     request = make(API, nr, len(data))
 
     def value(result: int) -> str:
         if field >= 0:
-            raw = stage.puppet.read_scratch(offset + 8 * field, 8)
+            raw = found(stage, step, 8, 8 * field)
             (done,) = struct.unpack("=q", raw)
             if result == 0 or (result == -errno.EAGAIN and done > 0):
                 return str(done)
