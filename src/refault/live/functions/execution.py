@@ -1,0 +1,143 @@
+"""One run of the model, and which kernel functions each of its tasks enters.
+
+A kernel writes down which modelled functions are looked up (``Kernel.asked``). ``Log`` stands in
+for that set here, so the model and the explorer know nothing of it, and it costs them nothing.
+
+Who runs when is up to a ``Policy``: a task runs until it is blocked, then the next one does. Those
+beside the first task run first, until all of them wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
+
+from refault.explore import Program, Replayer
+from refault.explore.operation import Done
+from refault.explore.replay import Actor
+from refault.explore.runner import Request
+from refault.explore.runtime import driver
+from refault.linux import Kernel
+from refault.linux.modelled import modelled_function
+from refault.patches import resolve
+
+STEPS = 20_000
+"""Steps after which a run is given up: longer than any story that ends."""
+
+
+class Entered(NamedTuple):
+    """A modelled function that a task has entered, and the functions around it, the inner last."""
+
+    thread: str
+    function: str
+    around: tuple[str, ...]
+
+
+class Policy(Enum):
+    """Who goes on when one task wakes another: what a machine with several CPUs leaves open."""
+
+    WAKER = "the waker goes on"
+    WOKEN = "the woken task goes on"
+
+
+class Log(set[str]):
+    """Stands in for ``Kernel.asked``, and writes down each look-up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Entered] = []
+        self.ended: set[str] = set()
+        self._stacks: dict[str, list[str]] = {}
+
+    def add(self, key: str) -> None:
+        """Write down that the running task enters a function."""
+        super().add(key)
+        actor = driver()
+        assert isinstance(actor, Actor)
+        modelled = modelled_function(key)
+        assert modelled is not None
+        stack = self._stacks.setdefault(actor.task_name, [])
+        depth = actor.depth - 1
+        del stack[depth:]
+        stack.extend("" for _ in range(depth - len(stack)))
+        if actor.task_name not in self.ended:
+            self.calls.append(Entered(actor.task_name, modelled.name, tuple(filter(None, stack))))
+        stack.append(modelled.name)
+
+
+class Stage:
+    """What a story has besides the kernel: it says when what is to be compared begins."""
+
+    def __init__(self, kernel: Kernel, log: Log) -> None:
+        self.log = log
+        self._begun = kernel.program.cell("recording", False)
+
+    def begin(self) -> None:
+        """Forget what was entered so far, by all tasks: the recording begins here."""
+        self._begun.write(True)
+        self.log.calls.clear()
+
+    def end(self) -> None:
+        """What the running task does from here on is not written down."""
+        self.log.ended.add(driver().task_name)
+
+
+Story = Callable[[Kernel, Stage], object]
+
+
+class _Player(Replayer):
+    """A replayer that tries an atomic block rather than to ask first whether it can end."""
+
+    def _can_finish(self, task: str) -> bool:
+        return True
+
+
+def execute(
+    story: Story, variant: str, policy: Policy = Policy.WAKER, steps: int = STEPS
+) -> list[Entered]:
+    """Run a story on a variant of the model and return what was entered, in order."""
+    logs: list[Log] = []
+    patches = resolve(variant)
+
+    def build(program: Program) -> None:
+        kernel = Kernel(program, patches, arch=patches.arch)
+        kernel.asked = log = Log()
+        logs.append(log)
+        story(kernel, Stage(kernel, log))
+
+    player = _Player(build)
+    try:
+        _run(player, policy, steps)
+    finally:
+        player.close()
+    if player.failure is not None:
+        raise RuntimeError(f"the model finds {player.failure} here")
+    return logs[0].calls
+
+
+def _run(player: _Player, policy: Policy, steps: int) -> None:
+    """Take steps until no task can go on; the first task of the story begins last."""
+    first, *others = player.actors
+    order = [*others, first]
+    at = order[0]
+    while steps and player.failure is None:
+        asleep = {name for name in order if not player.enabled(name)}
+        if at in asleep:
+            awake = [name for name in order if name not in asleep]
+            if not awake:
+                return
+            at = awake[0]
+        player.step(at, _choice(player, at))
+        steps -= 1
+        woken = [name for name in order if name in asleep and player.enabled(name)]
+        if woken and policy is Policy.WOKEN:
+            at = woken[0]
+
+
+def _choice(player: _Player, task: str) -> int:
+    """Take the first option of a choice."""
+    return 0
+
+
+__all__ = ["Done", "Entered", "Log", "Policy", "Request", "Stage", "Story", "execute"]
