@@ -90,9 +90,14 @@ def read_pipe(pfn: int) -> int:
 
 
 @system_call
-def kvm_run(kvm: Kvm, page: Page, value: int | None = None) -> Exit:
-    """``KVM_RUN`` of a guest that loads from a page, or stores a ``value`` to it, and exits."""
-    return kvm_arch_vcpu_ioctl_run(kvm, page.address, value)
+def kvm_run(
+    kvm: Kvm, page: Page, value: int | None = None, *, code: Page | None = None
+) -> Exit:
+    """``KVM_RUN`` of a guest that loads from a page, or stores a ``value`` to it, and exits.
+
+    Its instruction is in the page ``code``, if that matters.
+    """
+    return kvm_arch_vcpu_ioctl_run(kvm, page.address, value, code.address if code else None)
 
 
 @system_call

@@ -15,6 +15,7 @@ from refault.linux.mm.gup.fixup import FixedUp
 from refault.linux.mm.gup.pages import put_page
 from refault.linux.mm.memory import handle_mm_fault
 from refault.linux.mm.mmap_lock import mmap_read_lock, release_fault_lock
+from refault.linux.mm.populate import populate_by_loop
 from refault.linux.modelled import current
 from refault.patches.patch import Patch
 
@@ -37,6 +38,33 @@ foll_unlockable = Patch(
     since="6.3",
     source="Jason Gunthorpe, 2023",
     replaces={"gup_may_unlock": _given, "gup_locked": _as_given},
+)
+
+
+def _wait_for_lock(mm: MmStruct) -> int:
+    mmap_read_lock(mm)
+    return 0
+
+
+gup_locks_killable = Patch(
+    name="gup_locks_killable",
+    title="mm/gup: have internal functions get the mmap_read_lock()",
+    kind="fix",
+    commit="b2a72dff85a8",
+    since="6.3",
+    source="Jason Gunthorpe, 2023; before it SIGKILL did not end the first wait for mmap_lock",
+    replaces={"gup_read_lock": _wait_for_lock},
+)
+
+
+populate_retries = Patch(
+    name="populate_retries",
+    title="mm/madvise: make MADV_POPULATE_(READ|WRITE) handle VM_FAULT_RETRY properly",
+    kind="fix",
+    commit="631426ba1d45",
+    since="6.9",
+    source="David Hildenbrand, 2024; before it a loop of its own, whose faults may all be retried",
+    replaces={"faultin_page_range": populate_by_loop},
 )
 
 

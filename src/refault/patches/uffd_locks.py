@@ -5,6 +5,7 @@ from __future__ import annotations
 from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.include.linux.mm_types import MmStruct, Vm, VmArea
 from refault.linux.include.uapi.errno import ENOENT
+from refault.linux.mm.anon_vma import __anon_vma_prepare, lacks_anon_vma
 from refault.linux.mm.mmap_lock import (
     mmap_read_lock,
     mmap_read_unlock,
@@ -20,6 +21,8 @@ def lock_mmap(mm: MmStruct, dst: int, length: int) -> VmArea | int:
     mmap_read_lock(mm)
     vma = mm.find_vma(dst)
     if vma is not None and validate_dst_vma(vma, dst + length):
+        if lacks_anon_vma(vma):
+            __anon_vma_prepare(vma)
         return vma
     mmap_read_unlock(mm)
     return -ENOENT
@@ -85,6 +88,10 @@ def _raise_without_lock(ctx: UserfaultfdCtx) -> None:
     ctx.mmap_changing.update(_add, 1)
 
 
+def _no_lock(ctx: UserfaultfdCtx) -> None:
+    return None
+
+
 def _add(count: int, by: int) -> tuple[int, None]:
     return count + by, None
 
@@ -96,7 +103,11 @@ map_changing_lock = Patch(
     commit="5e4c24a57b0c",
     since="6.9",
     source="Lokesh Gidra, 2024; before it mmap_lock kept events and ioctls apart",
-    replaces={"mmap_changing_begin": _raise_without_lock},
+    replaces={
+        "mmap_changing_begin": _raise_without_lock,
+        "hold_mmap_changing": _no_lock,
+        "release_mmap_changing": _no_lock,
+    },
 )
 
 

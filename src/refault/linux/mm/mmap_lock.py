@@ -122,6 +122,15 @@ def vma_start_read(vma: VmArea) -> bool:
     return locked
 
 
+@kernel_function("include/linux/mmap_lock.h", quiet=True)
+def vma_start_read_locked(vma: VmArea) -> bool:
+    """The same under mmap_lock, which keeps writers out, but not out of waiting."""
+    locked = vma.vm_lock.update(_start_read, current_task())
+    if locked:
+        lock_acquire(f"{vma}.vm_lock")
+    return locked
+
+
 @kernel_function("mm/mmap_lock.c", quiet=True)
 def lock_vma_under_rcu(mm: MmStruct, address: int) -> bool:
     """Find the VMA of ``address`` and lock it for reading; on failure one takes mmap_lock.

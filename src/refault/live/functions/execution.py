@@ -26,6 +26,10 @@ STEPS = 20_000
 """Steps after which a run is given up: longer than any story that ends."""
 
 
+TIMER = "timer"
+"""The task that runs only when no other can: what it does, a time limit does."""
+
+
 class Entered(NamedTuple):
     """A modelled function that a task has entered, and the functions around it, the inner last."""
 
@@ -119,7 +123,7 @@ def execute(
 def _run(player: _Player, policy: Policy, steps: int) -> None:
     """Take steps until no task can go on; the first task of the story begins last."""
     first, *others = player.actors
-    order = [*others, first]
+    order = sorted([*others, first], key=lambda name: name == TIMER)
     at = order[0]
     while steps and player.failure is None:
         asleep = {name for name in order if not player.enabled(name)}

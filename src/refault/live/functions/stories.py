@@ -17,7 +17,7 @@ from refault.linux.process import AddressSpace
 from refault.linux.syscalls import ioctl_in, kvm_run, madvise_populate, process_vm_readv
 from refault.linux.uffd import UserFaultFd
 from refault.linux.user import Page
-from refault.live.functions.execution import Stage, Story
+from refault.live.functions.execution import TIMER, Stage, Story
 
 COPIED_BYTES = 100
 """How long the copy from user memory is that a pipe makes."""
@@ -240,31 +240,43 @@ def _handler(k: Kernel, process: AddressSpace) -> Handler:
     return lambda: seen.store(1)
 
 
-def _guest(k: Kernel, stage: Stage, *, signal: bool) -> None:
+def _guest(k: Kernel, stage: Stage, after: str) -> None:
+    """A guest whose page is filled ``after``: at once, or when a signal has not got it out."""
     process = _memory(k)
     uffd = k.userfaultfd(process, nonblock=True)
     page = process.mmap(uffd=uffd)
+    code = process.mmap(contents="page")
     handler = _handler(k, process)
     vm = k.kvm(page)
-    _faulter(k, stage, page, lambda: kvm_run(vm, page), handlers={SIGUSR1: handler})
+    waited = k.program.cell("waited for", "")
 
-    @k.thread(name="monitor")
-    def monitor() -> None:
-        uffd.poll()
-        uffd.read()
-        if signal:
+    def run() -> None:
+        kvm_run(vm, page, code=code)
+        waited.write("the guest")
+
+    _faulter(k, stage, page, run, handlers={SIGUSR1: handler})
+
+    def serve() -> None:
+        if after == "signal":
             k.kill("faulter", SIGUSR1)
-        uffd.copy(page)
-        stage.end()
+            waited.wait(bool)
+        if waited.read() != "the guest":
+            uffd.copy(page)
+
+    _monitor(k, stage, uffd, serve)
+
+    @k.thread(name=TIMER)
+    def timer() -> None:
+        waited.write("long enough")
 
 
 @situation("uffd-in-guest")
 def uffd_in_guest(k: Kernel, stage: Stage) -> None:
     """A guest of KVM loads a missing page."""
-    _guest(k, stage, signal=False)
+    _guest(k, stage, "")
 
 
 @situation("signal-in-guest")
 def signal_in_guest(k: Kernel, stage: Stage) -> None:
     """A signal while a guest of KVM waits for a missing page."""
-    _guest(k, stage, signal=True)
+    _guest(k, stage, "signal")

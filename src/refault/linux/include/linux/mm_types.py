@@ -111,6 +111,10 @@ class VmSpan(NamedTuple):
         return f"{self.start:#x}-{self.end:#x}"
 
 
+FRESH = "memory without an anon_vma"
+"""In the context of a program: the story begins with a mapping that has none yet."""
+
+
 class VmArea:
     """``struct vm_area_struct``.
 
@@ -145,6 +149,8 @@ class VmArea:
         self.uffd_ctx: Cell[str] = program.cell(f"{name}.uffd_ctx", ctx.name if ctx else "")
         self.vm_file = file
         self.anon_vma: Cell[bool] = program.cell(f"{name}.anon_vma", anon_vma)
+        if not anon_vma:
+            program.context[FRESH] = True
         self._first = span
 
     @property

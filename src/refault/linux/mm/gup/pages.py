@@ -117,20 +117,28 @@ def _so_far(got: tuple[int, ...], errno: int) -> Pages:
 
 
 @kernel_function("mm/gup.c", quiet=True)
+def gup_read_lock(mm: MmStruct) -> int:
+    """Take mmap_lock for a caller that does not hold it; -EINTR where SIGKILL ends the wait."""
+    return mmap_read_lock_killable(mm)
+
+
+@kernel_function("mm/gup.c", quiet=True)
 def __get_user_pages_locked(
     mm: MmStruct, start: int, number: int, foll: Foll, *, locked: bool | None
 ) -> Pages:
     """Get pages, taking mmap_lock again where a fault dropped it; ``locked`` as the caller has it.
 
-    Without UNLOCKABLE the lock is held all the time. If it was not held to begin with, it is not
-    at the end. None is a null pointer: the lock is held, and there is nowhere to say otherwise.
+    Without UNLOCKABLE the lock is held all the time. If it was not held to begin with, or a fault
+    has dropped it, it is not at the end: the caller is to know that it was not held throughout.
+    None is a null pointer: the lock is held, and there is nowhere to say otherwise.
     """
     must_unlock = locked is False
-    if must_unlock and mmap_read_lock_killable(mm):
+    if must_unlock and gup_read_lock(mm):
         return Pages(-EAGAIN, locked=False)
     found = __get_user_pages(mm, start, number, foll, locked=locked is not None)
-    if gup_may_unlock(foll, locked is not None):
+    if gup_may_unlock(foll, locked is not None) and not found.locked:
         found = _go_on(mm, start, number, foll, found)
+        must_unlock = True
     if must_unlock and found.locked:
         mmap_read_unlock(mm)
         return found._replace(locked=False)

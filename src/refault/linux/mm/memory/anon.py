@@ -14,6 +14,7 @@ from refault.linux.include.linux.pgtable import (
     ptep_get,
     set_pte_at,
 )
+from refault.linux.mm.anon_vma import __anon_vma_prepare
 from refault.linux.mm.mmap_lock import mmap_read_trylock, mmap_read_unlock, vma_end_read
 from refault.linux.mm.pgtable_generic import pte_alloc, pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.swap import folio_add_lru
@@ -38,17 +39,25 @@ def check_stable_address_space(mm: MmStruct) -> VmFault:
 
 
 @kernel_function("mm/memory.c", quiet=True)
-def vmf_anon_prepare(vmf: VmFaultInfo) -> VmFault:
+def __vmf_anon_prepare(vmf: VmFaultInfo) -> VmFault:
     """See to an anon_vma; that takes mmap_lock besides the lock of the VMA."""
     if vmf.vma.anon_vma.read():
         return VmFault.NONE
     if vmf.flags & FaultFlag.VMA_LOCK and not mmap_read_trylock(vmf.mm):
-        vma_end_read(vmf.vma)
         return VmFault.RETRY
-    vmf.vma.anon_vma.write(True)
+    __anon_vma_prepare(vmf.vma)
     if vmf.flags & FaultFlag.VMA_LOCK:
         mmap_read_unlock(vmf.mm)
     return VmFault.NONE
+
+
+@kernel_function("mm/internal.h", quiet=True)
+def vmf_anon_prepare(vmf: VmFaultInfo) -> VmFault:
+    """The same for a fault that gives the lock of the VMA back where it fails."""
+    fault = __vmf_anon_prepare(vmf)
+    if fault & VmFault.RETRY:
+        vma_end_read(vmf.vma)
+    return fault
 
 
 def _page(vmf: VmFaultInfo) -> int | VmFault:

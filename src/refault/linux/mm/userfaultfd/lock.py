@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from refault.linux.include.linux.mm_types import MmStruct, VmArea
 from refault.linux.include.uapi.errno import EAGAIN, ENOENT
+from refault.linux.mm.anon_vma import __anon_vma_prepare, lacks_anon_vma
 from refault.linux.mm.mmap_lock import (
     lock_vma_under_rcu,
     mmap_read_lock,
     mmap_read_unlock,
     vma_end_read,
-    vma_start_read,
+    vma_start_read_locked,
 )
 from refault.linux.modelled import kernel_function
 
@@ -43,18 +44,29 @@ def validate_dst_vma(vma: VmArea, end: int) -> bool:
 
 @kernel_function("mm/userfaultfd.c", quiet=True)
 def uffd_lock_vma(mm: MmStruct, address: int) -> VmArea | int:
-    """Lock the VMA of an address for reading; returns it, or -errno."""
+    """Lock the VMA of an address for reading, with an anon_vma; returns it, or -errno."""
     if lock_vma_under_rcu(mm, address):
         vma = mm.find_vma(address)
         assert vma is not None
-        return vma
+        if not lacks_anon_vma(vma):
+            return vma
+        vma_end_read(vma)
     mmap_read_lock(mm)
-    vma = mm.find_vma(address)
+    vma = find_vma_and_prepare_anon(mm, address)
     found: VmArea | int = -ENOENT
     if vma is not None:
-        found = vma if vma_start_read(vma) else -EAGAIN
+        found = vma if vma_start_read_locked(vma) else -EAGAIN
     mmap_read_unlock(mm)
     return found
+
+
+@kernel_function("mm/userfaultfd.c", quiet=True)
+def find_vma_and_prepare_anon(mm: MmStruct, address: int) -> VmArea | None:
+    """Find the VMA of an address and see to its anon_vma; the caller holds mmap_lock."""
+    vma = mm.find_vma(address)
+    if vma is not None and lacks_anon_vma(vma):
+        __anon_vma_prepare(vma)
+    return vma
 
 
 @kernel_function("mm/userfaultfd.c", quiet=True)
@@ -99,7 +111,7 @@ def _inside(vma: VmArea, address: int) -> bool:
 
 def find_vmas_mm_locked(mm: MmStruct, dst: int, src: int) -> tuple[VmArea, VmArea] | int:
     """Find the VMAs of a move under mmap_lock; returns both, or -errno."""
-    there = mm.find_vma(dst)
+    there = find_vma_and_prepare_anon(mm, dst)
     if there is None:
         return -ENOENT
     here = there if _inside(there, src) else mm.find_vma(src)
@@ -111,9 +123,9 @@ def _lock_both(mm: MmStruct, dst: int, src: int) -> tuple[VmArea, VmArea] | int:
     if isinstance(found, int):
         return found
     there, here = found
-    if not vma_start_read(there):
+    if not vma_start_read_locked(there):
         return -EAGAIN
-    if there is not here and not vma_start_read(here):
+    if there is not here and not vma_start_read_locked(here):
         vma_end_read(there)
         return -EAGAIN
     return there, here

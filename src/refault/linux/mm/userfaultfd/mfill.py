@@ -12,7 +12,7 @@ from refault.linux.include.linux.mm_types import Vm, VmArea
 from refault.linux.include.linux.page import folio_put, frame
 from refault.linux.include.uapi.errno import EAGAIN, EFAULT, EINVAL, ENOENT
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, ContinueMode, CopyMode
-from refault.linux.kernel.locking.rwsem import down_read, up_read
+from refault.linux.mm.userfaultfd.changing import hold_mmap_changing, release_mmap_changing
 from refault.linux.mm.userfaultfd.copy import COPIED, Source, copy_outside_the_locks
 from refault.linux.mm.userfaultfd.hugetlb import mfill_atomic_hugetlb
 from refault.linux.mm.userfaultfd.kind import (
@@ -125,7 +125,7 @@ def mfill_get_vma(ctx: UserfaultfdCtx, ask: Mfill) -> VmArea | int:
     vma = uffd_mfill_lock(ctx.mm, ask.dst, ask.length)
     if isinstance(vma, int):
         return vma
-    down_read(ctx.map_changing_lock)
+    hold_mmap_changing(ctx)
     err = -EAGAIN if ctx.mmap_changing.read() else _validate(ctx, vma, ask)
     if err:
         mfill_put_vma(ctx, vma)
@@ -153,7 +153,7 @@ def may_fill_for(ctx: UserfaultfdCtx, vma: VmArea) -> bool:
 @kernel_function("mm/userfaultfd.c", quiet=True)
 def mfill_put_vma(ctx: UserfaultfdCtx, vma: VmArea) -> None:
     """Give the locks back."""
-    up_read(ctx.map_changing_lock)
+    release_mmap_changing(ctx)
     uffd_mfill_unlock(vma)
 
 

@@ -35,7 +35,6 @@ from refault.linux.include.linux.pgtable import (
 )
 from refault.linux.include.uapi.errno import EAGAIN, EBUSY, EEXIST, EFAULT, EINVAL, ENOENT
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, MoveMode
-from refault.linux.kernel.locking.rwsem import down_read, up_read
 from refault.linux.mm.filemap import folio_lock, folio_trylock, folio_unlock
 from refault.linux.mm.filemap import migration_entry_wait_on_locked as wait_on_locked
 from refault.linux.mm.mmu_notifier import (
@@ -43,6 +42,7 @@ from refault.linux.mm.mmu_notifier import (
     mmu_notifier_invalidate_range_start,
 )
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
+from refault.linux.mm.userfaultfd.changing import hold_mmap_changing, release_mmap_changing
 from refault.linux.mm.userfaultfd.lock import uffd_move_lock, uffd_move_unlock, vma_bounds
 from refault.linux.modelled import kernel_function
 
@@ -69,12 +69,12 @@ def move_pages(ctx: UserfaultfdCtx, ask: Move) -> int:
     vmas = uffd_move_lock(ctx.mm, ask.dst, ask.src)
     if isinstance(vmas, int):
         return vmas
-    down_read(ctx.map_changing_lock)
+    hold_mmap_changing(ctx)
     err = -EAGAIN if ctx.mmap_changing.read() else validate_move_areas(ctx, *vmas, ask)
     moved = 0
     if not err:
         moved, err = move_pages_loop(ctx.mm, ask)
-    up_read(ctx.map_changing_lock)
+    release_mmap_changing(ctx)
     uffd_move_unlock(*vmas)
     return moved or err
 

@@ -7,9 +7,9 @@ from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.include.linux.mm_types import Vm, VmArea
 from refault.linux.include.uapi.errno import EAGAIN, ENOENT
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
-from refault.linux.kernel.locking.rwsem import down_read, up_read
 from refault.linux.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from refault.linux.mm.mprotect import MmCp, change_protection
+from refault.linux.mm.userfaultfd.changing import hold_mmap_changing, release_mmap_changing
 from refault.linux.mm.userfaultfd.lock import vma_bounds, vmas_in
 from refault.linux.modelled import kernel_function
 
@@ -18,9 +18,9 @@ from refault.linux.modelled import kernel_function
 def mwriteprotect_range(ctx: UserfaultfdCtx, start: int, length: int, enable_wp: bool) -> int:
     """Protect or unprotect under mmap_lock for reading; returns 0 or -errno."""
     mmap_read_lock(ctx.mm)
-    down_read(ctx.map_changing_lock)
+    hold_mmap_changing(ctx)
     err = _writeprotect_locked(ctx, start, start + length, enable_wp)
-    up_read(ctx.map_changing_lock)
+    release_mmap_changing(ctx)
     mmap_read_unlock(ctx.mm)
     return err
 

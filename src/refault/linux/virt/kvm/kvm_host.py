@@ -25,6 +25,13 @@ class PfnError(Enum):
         return self.value
 
 
+class Pfn(NamedTuple):
+    """The frame of an address, and whether the guest may be let write to it."""
+
+    pfn: int
+    writable: bool
+
+
 class Spte(NamedTuple):
     """An entry of the page table that the guest is translated by, made for one frame."""
 

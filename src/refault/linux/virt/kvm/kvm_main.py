@@ -13,34 +13,45 @@ from refault.linux.include.linux.page import folio_put
 from refault.linux.include.linux.pgtable import ZERO_PFN
 from refault.linux.include.uapi.errno import EAGAIN, EHWPOISON, EINTR
 from refault.linux.mm.gup.fast import get_user_pages_fast_only
-from refault.linux.mm.gup.pages import get_user_pages_unlocked
+from refault.linux.mm.gup.pages import get_user_pages_unlocked, put_page
 from refault.linux.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from refault.linux.modelled import kernel_function
-from refault.linux.virt.kvm.kvm_host import Kvm, PfnError
+from refault.linux.virt.kvm.kvm_host import Kvm, Pfn, PfnError
 
 
 @kernel_function("virt/kvm/kvm_main.c", label="hva_to_pfn")
-def hva_to_pfn(kvm: Kvm, hva: int, write: bool, foll: Foll) -> int | PfnError:
-    """Return the frame of an address, with a reference to it, or why there is none."""
-    if write:
-        fast = get_user_pages_fast_only(kvm.mm, hva, 1, Foll.WRITE)
-        if fast.ret == 1:
-            return fast.pfns[0]
+def hva_to_pfn(kvm: Kvm, hva: int, write: bool, foll: Foll) -> Pfn | PfnError:
+    """Return the frame of an address, with a reference to it, or why there is none.
+
+    The fast way asks for a frame that can be written, also for a read: what is mapped writable
+    already need not fault again for the first write.
+    """
+    fast = get_user_pages_fast_only(kvm.mm, hva, 1, Foll.WRITE)
+    if fast.ret == 1:
+        return Pfn(fast.pfns[0], True)
     return hva_to_pfn_slow(kvm, hva, write, foll)
 
 
 @kernel_function("virt/kvm/kvm_main.c", quiet=True)
-def hva_to_pfn_slow(kvm: Kvm, hva: int, write: bool, foll: Foll) -> int | PfnError:
-    """Ask GUP, and tell its errors apart."""
+def hva_to_pfn_slow(kvm: Kvm, hva: int, write: bool, foll: Foll) -> Pfn | PfnError:
+    """Ask GUP, and tell its errors apart; what was read may turn out to be writable by now."""
     flags = foll | Foll.HWPOISON | Foll.HONOR_NUMA_FAULT | (Foll.WRITE if write else Foll.NONE)
     found = get_user_pages_unlocked(kvm.mm, hva, 1, flags)
     if found.ret == 1:
-        return found.pfns[0]
+        return Pfn(found.pfns[0], True) if write else _writable(kvm, hva, found.pfns[0])
     if is_sigpending(found.ret):
         return PfnError.SIGPENDING
     if found.ret == -EHWPOISON:
         return PfnError.HWPOISON
     return _by_vma(kvm, hva, write, foll)
+
+
+def _writable(kvm: Kvm, hva: int, pfn: int) -> Pfn:
+    again = get_user_pages_fast_only(kvm.mm, hva, 1, Foll.WRITE)
+    if again.ret != 1:
+        return Pfn(pfn, False)
+    put_page(pfn)
+    return Pfn(again.pfns[0], True)
 
 
 @kernel_function("virt/kvm/kvm_main.c", quiet=True)

@@ -48,16 +48,17 @@ def user_mem_abort(kvm: Kvm, address: int, write: bool) -> int:
     abort_seq_under_lock(kvm)
     mmap_read_unlock(kvm.mm)
     abort_seq_after_unlock(kvm)
-    pfn = hva_to_pfn(kvm, address, write, Foll.INTERRUPTIBLE)
-    if isinstance(pfn, PfnError):
+    found = hva_to_pfn(kvm, address, write, Foll.INTERRUPTIBLE)
+    if isinstance(found, PfnError):
         return -EFAULT
     spin_lock(kvm.mmu_lock)
     if not is_page_fault_stale(kvm):
         note(f"{'a block' if pages > 1 else 'a page'} is mapped")
         for page in range(pages):
-            kvm.sptes[address + page * PAGE_SIZE].write(Spte(pfn + page, write))
+            spte = Spte(found.pfn + page, found.writable)
+            kvm.sptes[address + page * PAGE_SIZE].write(spte)
     spin_unlock(kvm.mmu_lock)
-    kvm_release_page(pfn)
+    kvm_release_page(found.pfn)
     return 0
 
 

@@ -13,8 +13,12 @@ from refault.linux.virt.kvm.kvm_host import Exit, Kvm
 
 
 @kernel_function("arch/x86/kvm/x86.c", label="KVM_RUN")
-def kvm_arch_vcpu_ioctl_run(kvm: Kvm, address: int, value: int | None) -> Exit:
+def kvm_arch_vcpu_ioctl_run(
+    kvm: Kvm, address: int, value: int | None, code: int | None = None
+) -> Exit:
     """Run a guest that loads from, or stores a ``value`` to, one address; then it exits.
+
+    The instruction is fetched from the page at ``code``, or from nowhere.
 
     A signal ends it before the guest is entered (again), with -EINTR. One that was handled just
     before the call is heard of only if its handler has set ``immediate_exit``.
@@ -25,10 +29,13 @@ def kvm_arch_vcpu_ioctl_run(kvm: Kvm, address: int, value: int | None) -> Exit:
         restart()
         if xfer_to_guest_mode_handle_work():
             return Exit(-EINTR, "KVM_EXIT_INTR")
-        seen = guest_access(kvm, address, value)
-        if seen is not None:
-            return Exit(0, "KVM_EXIT_MMIO", seen)
-        ret = kvm_mmu_page_fault(kvm, address, value is not None)
+        if code is not None and guest_access(kvm, code, None) is None:
+            ret = kvm_mmu_page_fault(kvm, code, False)
+        else:
+            seen = guest_access(kvm, address, value)
+            if seen is not None:
+                return Exit(0, "KVM_EXIT_MMIO", seen)
+            ret = kvm_mmu_page_fault(kvm, address, value is not None)
         if ret < 0:
             return Exit(ret, "KVM_EXIT_INTR" if ret == -EINTR else "KVM_EXIT_UNKNOWN")
 

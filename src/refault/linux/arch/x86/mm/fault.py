@@ -43,10 +43,16 @@ def access_error(code: Pf, vm_flags: Vm) -> bool:
     return _access_error(code, vm_flags)
 
 
+@kernel_function("arch/x86/mm/extable.c", quiet=True)
+def fixup_exception(regs: PtRegs) -> bool:
+    """Go on where the exception table says, if it has the instruction."""
+    return regs.extable
+
+
 @kernel_function("arch/x86/mm/fault.c", quiet=True)
 def kernelmode_fixup_or_oops(regs: PtRegs, address: int, signal: SigInfo | None) -> End:
     """Look in the exception table; ``signal`` is what user mode would get, and not used."""
-    if regs.extable:
+    if fixup_exception(regs):
         return End.FIXUP
     return die(f"the kernel faults at {address:#x}, where nothing is prepared for it")
 

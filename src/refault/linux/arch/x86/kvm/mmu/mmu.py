@@ -7,7 +7,7 @@ from refault.linux.include.linux.foll import Foll
 from refault.linux.include.uapi.errno import EFAULT, EINTR
 from refault.linux.kernel.locking.spinlock import spin_lock, spin_unlock
 from refault.linux.modelled import NotModelled, kernel_function
-from refault.linux.virt.kvm.kvm_host import Kvm, PfnError, Spte
+from refault.linux.virt.kvm.kvm_host import Kvm, Pfn, PfnError, Spte
 from refault.linux.virt.kvm.kvm_main import hva_to_pfn, kvm_release_page
 
 RET_PF_RETRY = 0
@@ -33,12 +33,18 @@ def kvm_mmu_page_fault(kvm: Kvm, address: int, write: bool) -> int:
     spin_lock(kvm.mmu_lock)
     stale = is_page_fault_stale(kvm)
     if not stale:
-        kvm.sptes[address].write(Spte(pfn, write))
+        kvm_tdp_mmu_map(kvm, address, pfn)
     spin_unlock(kvm.mmu_lock)
-    kvm_release_page(pfn)
+    kvm_release_page(pfn.pfn)
     if stale:
         note("invalidated meanwhile: the guest tries again")
     return RET_PF_RETRY if stale else RET_PF_FIXED
+
+
+@kernel_function("arch/x86/kvm/mmu/tdp_mmu.c", quiet=True)
+def kvm_tdp_mmu_map(kvm: Kvm, address: int, pfn: Pfn) -> None:
+    """Write the entry that maps a frame for the guest; the caller holds ``mmu_lock``."""
+    kvm.sptes[address].write(Spte(pfn.pfn, pfn.writable))
 
 
 @kernel_function("arch/x86/kvm/mmu/mmu.c", quiet=True)
@@ -58,7 +64,7 @@ def kvm_mmu_seq_checked(kvm: Kvm) -> None:
 
 
 @kernel_function("arch/x86/kvm/mmu/mmu.c", quiet=True)
-def kvm_mmu_faultin_pfn(kvm: Kvm, address: int, write: bool) -> int | PfnError:
+def kvm_mmu_faultin_pfn(kvm: Kvm, address: int, write: bool) -> Pfn | PfnError:
     """Find the frame, first without waiting; the guest has no asynchronous page faults."""
     pfn = hva_to_pfn(kvm, address, write, Foll.NOWAIT)
     if pfn is not PfnError.NEEDS_IO:
