@@ -13,6 +13,7 @@ from refault.linux.arch.effects import die, force_sig_info_to_task
 from refault.linux.arch.entry import ACCERR, MAPERR, InFlight, PageFault
 from refault.linux.arch.ptrace import Access, End, PtRegs
 from refault.linux.arch.table import entry
+from refault.linux.arch.x86.mm.fault import fixup_exception
 from refault.linux.include.linux.mm_types import MmStruct, VmArea, VmFault
 from refault.linux.include.uapi.siginfo import SigInfo
 from refault.patches.generic_page_fault import key
@@ -185,7 +186,7 @@ arm_private_retvals = Patch(
 
 
 def _sends_signal(regs: PtRegs, address: int, signal: SigInfo | None) -> End:
-    if not regs.extable:
+    if not fixup_exception(regs):
         return die(f"the kernel faults at {address:#x}, where nothing is prepared for it")
     if regs.vsyscall and signal is not None:
         force_sig_info_to_task(signal)

@@ -7,8 +7,12 @@ batch. Since 5.19 a page remembers that it is exclusive to its mapping.
 
 from __future__ import annotations
 
+from refault.linux.include.linux.foll import Foll
+from refault.linux.include.linux.mm_types import VmArea
 from refault.linux.include.linux.page import frame, live
+from refault.linux.include.linux.pgtable import Pte
 from refault.linux.mm.filemap import folio_trylock, folio_unlock
+from refault.linux.mm.gup.follow import Follow
 from refault.patches.patch import Patch
 
 
@@ -18,6 +22,14 @@ def _no_flag(pfn: int) -> bool:
 
 def _set_no_flag(pfn: int, exclusive: bool) -> None:
     return None
+
+
+def _never_unshared(vma: VmArea, pfn: int, foll: Foll) -> Follow | None:
+    return None
+
+
+def _never_unshared_fast(pte: Pte, foll: Foll) -> bool:
+    return False
 
 
 def _only_reference(pfn: int) -> bool:
@@ -37,8 +49,13 @@ anon_exclusive = Patch(
     kind="fix",
     commit="6c287605fd56",
     since="5.19",
-    source="David Hildenbrand, 2022",
-    replaces={"PageAnonExclusive": _no_flag, "set_page_anon_exclusive": _set_no_flag},
+    source="David Hildenbrand, 2022; with a7f226604170, by which GUP unshares what it pins",
+    replaces={
+        "PageAnonExclusive": _no_flag,
+        "set_page_anon_exclusive": _set_no_flag,
+        "gup_must_unshare": _never_unshared,
+        "gup_must_unshare_fast": _never_unshared_fast,
+    },
 )
 
 wp_drain_lru = Patch(

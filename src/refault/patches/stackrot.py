@@ -19,15 +19,17 @@ from refault.linux.modelled import current_kernel
 from refault.patches.patch import Patch
 
 DANCERS = ("x86", "arm", "arm64", "powerpc", "nios2")
-"""Who tried the lock and searched the exception table before waiting for it, and does no more.
+"""Who tried the lock and searched the exception table before waiting for it, the first time.
 
 The two others that did, microblaze and sparc64, still do so themselves.
 """
 
 
-def _lock_and_find(mm: MmStruct, address: int, regs: PtRegs) -> VmArea | None:
+def _lock_and_find(
+    mm: MmStruct, address: int, regs: PtRegs, again: bool = False
+) -> VmArea | None:
     arch = current_kernel().arch
-    if arch not in DANCERS:
+    if again or arch not in DANCERS:
         mmap_read_lock(mm)
     elif not mmap_read_trylock(mm):
         if not regs.user and not regs.extable:

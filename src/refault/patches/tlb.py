@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from refault.linux.asm.tlb import flush_tlb_mm_range
 from refault.linux.include.linux.mm_types import MmStruct, VmFaultInfo
+from refault.linux.include.linux.pgtable import Pte
 from refault.linux.mm.pgtable_generic import pte_unmap_unlock
 from refault.patches.patch import Patch
 
@@ -36,6 +37,21 @@ mremap_flush_locked = Patch(
     since="4.19",
     source="Linus Torvalds, 2018",
     replaces={"flush_and_unlock": _unlock_and_flush},
+)
+
+
+def _always(old: Pte, new: Pte) -> bool:
+    return True
+
+
+mprotect_flushes_less = Patch(
+    name="mprotect_flushes_less",
+    title="mm/mprotect: do not flush when not required architecturally",
+    kind="fix",
+    commit="c9fe66560bf2",
+    since="5.19",
+    source="Nadav Amit, 2022; before it any PTE that was changed was flushed",
+    replaces={"pte_needs_flush": _always},
 )
 
 

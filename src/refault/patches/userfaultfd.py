@@ -10,6 +10,7 @@ from refault.linux.include.linux.mm_types import Vm, VmFaultInfo
 from refault.linux.include.linux.pgtable import Pte, PteMarker, pte_write, ptep_get
 from refault.linux.include.uapi.errno import EEXIST
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, UffdRange
+from refault.linux.mm.mprotect import MmCp
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.patches.patch import Patch
 
@@ -29,6 +30,23 @@ must_wait_ptl = Patch(
     kind="proposal",
     source="follows from LKML 2020-12-21, Nadav Amit: the test before the sleep is lockless",
     replaces={"userfaultfd_must_wait": _must_wait_locked},
+)
+
+
+def _protection_only(vm_flags: Vm) -> MmCp:
+    """Private memory stays read-only until the write fault; shared memory is as it is mapped."""
+    upgrade = MmCp.TRY_CHANGE_WRITABLE if vm_flags & Vm.SHARED else MmCp.NONE
+    return MmCp.UFFD_WP_RESOLVE | upgrade
+
+
+uffd_wp_upgrades = Patch(
+    name="uffd_wp_upgrades",
+    title="mm/userfaultfd: rely on vma->vm_page_prot in uffd_wp_range()",
+    kind="fix",
+    commit="931298e103c2",
+    since="6.3",
+    source="David Hildenbrand, 2022; before it what was unprotected took one more write fault",
+    replaces={"unprotecting": _protection_only},
 )
 
 

@@ -43,9 +43,9 @@ def find_and_lock(
     ``again`` tells a retry, for which those that dance simply wait for the lock.
     """
     if find is Find.LMFV:
-        return lock_mm_and_find_vma(mm, access.address, regs)
+        return lock_mm_and_find_vma(mm, access.address, regs, again)
     if find is Find.UM:
-        return lock_mm_and_find_vma(mm, access.address, regs._replace(user=True))
+        return lock_mm_and_find_vma(mm, access.address, regs._replace(user=True), again)
     if find is not Find.DANCE or again:
         mmap_read_lock(mm)
     elif not mmap_read_trylock(mm):

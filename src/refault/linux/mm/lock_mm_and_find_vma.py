@@ -39,10 +39,13 @@ def upgrade_mmap_lock_carefully(mm: MmStruct, regs: PtRegs) -> bool:
 
 
 @kernel_function("mm/mmap_lock.c", quiet=True)
-def lock_mm_and_find_vma(mm: MmStruct, address: int, regs: PtRegs) -> VmArea | None:
+def lock_mm_and_find_vma(
+    mm: MmStruct, address: int, regs: PtRegs, again: bool = False
+) -> VmArea | None:
     """Find the VMA of a fault, growing a stack if need be, with mmap_lock read-locked.
 
-    None, and no lock, if there is none or the lock was not to be had.
+    None, and no lock, if there is none or the lock was not to be had. A retry (``again``) is like
+    the first attempt; before 6.5 it was not.
     """
     if not get_mmap_lock_carefully(mm, regs):
         return None

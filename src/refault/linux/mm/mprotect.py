@@ -79,6 +79,7 @@ def _new_protection(vm_flags: Vm, old: Pte, cp_flags: MmCp) -> Pte:
     return new
 
 
+@kernel_function("arch/x86/include/asm/tlbflush.h", quiet=True)
 def pte_needs_flush(old: Pte, new: Pte) -> bool:
     """Tell whether a TLB may still allow what the new PTE does not."""
     return (old.write and not new.write) or (new.protnone and not old.protnone)

@@ -38,9 +38,10 @@ def of_model(recording: Recording, name: str, thread: str, entered: list[Entered
     ]
 
 
+POLICIES = [Policy(n, late) for late in (False, True) for n in range(8)]
 def compare(recording: Recording, name: str):
     best = None
-    for policy in Policy:
+    for policy in POLICIES:
         entered = execute(SITUATIONS[name].story, recording.version, policy, 3000 if recording.situations[name].cut else 20000)
         result = {}
         for thread in recording.situations[name].threads():

@@ -10,7 +10,6 @@ beside the first task run first, until all of them wait.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import NamedTuple
 
 from refault.explore import Program, Replayer
@@ -38,11 +37,20 @@ class Entered(NamedTuple):
     around: tuple[str, ...]
 
 
-class Policy(Enum):
-    """Who goes on when one task wakes another: what a machine with several CPUs leaves open."""
+class Policy(NamedTuple):
+    """What a machine with several CPUs leaves open.
 
-    WAKER = "the waker goes on"
-    WOKEN = "the woken task goes on"
+    ``overtaken`` numbers the wake-up, from 1 on, after which the woken task goes on and the waker
+    later; after all others it is the other way round. ``late`` tells that whoever would wait when
+    the recording begins has not come so far yet.
+    """
+
+    overtaken: int = 0
+    late: bool = False
+
+
+AS_TOLD = Policy()
+"""Every task runs until it has to wait."""
 
 
 class Log(set[str]):
@@ -98,7 +106,7 @@ class _Player(Replayer):
 
 
 def execute(
-    story: Story, variant: str, policy: Policy = Policy.WAKER, steps: int = STEPS
+    story: Story, variant: str, policy: Policy = AS_TOLD, steps: int = STEPS
 ) -> list[Entered]:
     """Run a story on a variant of the model and return what was entered, in order."""
     logs: list[Log] = []
@@ -123,7 +131,9 @@ def execute(
 def _run(player: _Player, policy: Policy, steps: int) -> None:
     """Take steps until no task can go on; the first task of the story begins last."""
     first, *others = player.actors
-    order = sorted([*others, first], key=lambda name: name == TIMER)
+    order = [first, *others] if policy.late else [*others, first]
+    order.sort(key=lambda name: name == TIMER)
+    wakeups = 0
     at = order[0]
     while steps and player.failure is None:
         asleep = {name for name in order if not player.enabled(name)}
@@ -135,7 +145,8 @@ def _run(player: _Player, policy: Policy, steps: int) -> None:
         player.step(at, _choice(player, at))
         steps -= 1
         woken = [name for name in order if name in asleep and player.enabled(name)]
-        if woken and policy is Policy.WOKEN:
+        wakeups += bool(woken)
+        if woken and wakeups == policy.overtaken:
             at = woken[0]
 
 

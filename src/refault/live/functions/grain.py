@@ -52,6 +52,7 @@ NAMES = (
     Name("gup_fast_fallback", "internal_get_user_pages_fast", "renamed", until="6.10"),
     Name("kvm_mmu_faultin_pfn", "kvm_faultin_pfn", "renamed", until="6.13"),
     Name("kvm_release_page", "kvm_release_pfn_clean", "renamed", until="6.13"),
+    Name("kvm_tdp_mmu_map", "mmu_set_spte", "renamed", until="5.15"),
     Name("userfaultfd_copy", "userfaultfd_ioctl", "inlined"),
     Name("userfaultfd_writeprotect", "userfaultfd_ioctl", "inlined"),
     Name("rt_sigreturn", "restore_sigcontext", "a system call"),
@@ -63,9 +64,9 @@ NAMES = (
 SAME = {"_raw_spin_lock_irq": "_raw_spin_lock", "_raw_spin_unlock_irq": "_raw_spin_unlock"}
 
 BELOW = (
-    Below("try_to_wake_up", "interrupt", ("call_timer_fn", "handle_softirqs", "swake_up_one")),
+    Below("try_to_wake_up", "interrupt", ("call_timer_fn", "handle_softirqs", "hrtimer_wakeup", "swake_up_one")),
     Below("schedule", "preempted", ("exit_to_user_mode_prepare", "exit_to_user_mode_loop", "irqentry_exit_to_user_mode")),
-    Below("find_vma", "tree", ("gup_vma_lookup", "mcopy_atomic", "mwriteprotect_range", "__get_user_pages")),
+    Below("find_vma", "tree", ("find_extend_vma", "gup_vma_lookup", "hva_to_pfn", "mcopy_atomic", "mwriteprotect_range")),
     Below("down_read_killable", "exec_update_lock", ("mm_access",)),
     Below("up_read", "exec_update_lock", ("mm_access",)),
     Below("down_write", "anon_vma lock", ("__anon_vma_prepare",)),

@@ -40,12 +40,17 @@ def _writeprotect_locked(ctx: UserfaultfdCtx, start: int, end: int, enable_wp: b
 
 
 @kernel_function("mm/userfaultfd.c", quiet=True)
+def unprotecting(vm_flags: Vm) -> MmCp:
+    """How to unprotect: what no write fault would have to look at becomes writable."""
+    upgrade = MmCp.TRY_CHANGE_WRITABLE if vm_flags & Vm.WRITE else MmCp.NONE
+    return MmCp.UFFD_WP_RESOLVE | upgrade
+
+
+@kernel_function("mm/userfaultfd.c", quiet=True)
 def uffd_wp_range(vma: VmArea, start: int, end: int, enable_wp: bool) -> None:
     """Set or clear the bit; unprotecting also makes writable what need not fault."""
     vm_flags = vma.vm_flags.read()
-    cp_flags = MmCp.UFFD_WP if enable_wp else MmCp.UFFD_WP_RESOLVE
-    if not enable_wp and vm_flags & Vm.WRITE:
-        cp_flags |= MmCp.TRY_CHANGE_WRITABLE
+    cp_flags = MmCp.UFFD_WP if enable_wp else unprotecting(vm_flags)
     for address in range(start, end, PAGE_SIZE):
         change_protection(vma, address, vm_flags, cp_flags)
     note("write-protected" if enable_wp else "unprotected")
