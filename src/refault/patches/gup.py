@@ -15,7 +15,7 @@ from refault.linux.mm.gup.fixup import FixedUp
 from refault.linux.mm.gup.pages import put_page
 from refault.linux.mm.memory import handle_mm_fault
 from refault.linux.mm.mmap_lock import mmap_read_lock, release_fault_lock
-from refault.linux.mm.populate import populate_by_loop
+from refault.linux.mm.populate import populate_once
 from refault.linux.modelled import current
 from refault.patches.patch import Patch
 
@@ -63,8 +63,8 @@ populate_retries = Patch(
     kind="fix",
     commit="631426ba1d45",
     since="6.9",
-    source="David Hildenbrand, 2024; before it a loop of its own, whose faults may all be retried",
-    replaces={"faultin_page_range": populate_by_loop},
+    source="David Hildenbrand, 2024; before it each attempt was a first one",
+    replaces={"faultin_page_range": populate_once},
 )
 
 

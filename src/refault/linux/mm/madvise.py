@@ -66,9 +66,14 @@ def try_vma_read_lock(mm: MmStruct, address: int) -> VmArea | None:
 
 
 @kernel_function("mm/madvise.c", quiet=True)
-def madvise_lock(mm: MmStruct, address: int) -> tuple[VmArea | None, MadviseLock]:
-    """Lock for an advice; returns the VMA, if there is one, and what is held."""
-    vma = try_vma_read_lock(mm, address)
+def madvise_lock(
+    mm: MmStruct, address: int, *, whole: bool = False
+) -> tuple[VmArea | None, MadviseLock]:
+    """Lock for an advice; returns the VMA, if there is one, and what is held.
+
+    An advice that is about the ``whole`` address space does not try with the lock of the VMA.
+    """
+    vma = None if whole else try_vma_read_lock(mm, address)
     if vma is not None:
         return vma, MadviseLock.VMA_READ
     mmap_read_lock(mm)

@@ -28,6 +28,7 @@ class Foll(IntFlag):
     PIN = 1 << 19
     FAST_ONLY = 1 << 20
     UNLOCKABLE = 1 << 21
+    MADV_POPULATE = 1 << 22
 
 
 def faultin_flags(foll: Foll, *, unshare: bool = False) -> FaultFlag:

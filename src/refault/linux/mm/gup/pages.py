@@ -21,7 +21,7 @@ from refault.linux.include.linux.mm_types import MmStruct, VmArea
 from refault.linux.include.linux.page import change_folio, folio_of, folio_put
 from refault.linux.include.linux.pgtable import ZERO_PFN
 from refault.linux.include.linux.sched.signal import fatal_signal_pending, signal_pending
-from refault.linux.include.uapi.errno import EAGAIN, EBUSY, EFAULT, EINTR
+from refault.linux.include.uapi.errno import EAGAIN, EBUSY, EFAULT, EINTR, EINVAL, ENOMEM
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.mm.gup.faultin import faultin_page, gup_may_unlock
 from refault.linux.mm.gup.follow import UNSHARE, Follow, follow_page_mask
@@ -87,8 +87,10 @@ def __get_user_pages(
         restart(got, foll)
         address = start + len(got) * PAGE_SIZE
         vma = mm.find_vma(address)
-        if vma is None or check_vma_flags(vma, foll):
-            return _so_far(got, -EFAULT)
+        if vma is None:
+            return _so_far(got, -ENOMEM if foll & Foll.MADV_POPULATE else -EFAULT)
+        if check_vma_flags(vma, foll):
+            return _so_far(got, -EINVAL if foll & Foll.MADV_POPULATE else -EFAULT)
         if fatal_signal_pending(current()):
             return _so_far(got, -EINTR)
         page = follow_page_mask(vma, address, foll)
