@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from refault.linux.arch.x86.kvm.x86 import kvm_arch_vcpu_ioctl_run
 from refault.linux.fs.direct_io import dio_read, dio_write, pipe_read, vmsplice_to_pipe
+from refault.linux.fs.pipe import Pipe, pipe_write
 from refault.linux.include.linux.foll import Foll
 from refault.linux.include.uapi.errno import EFAULT
 from refault.linux.kernel.entry.common import system_call
@@ -87,6 +88,12 @@ def vmsplice(page: Page, pages: int = 1) -> Copied:
 def read_pipe(pfn: int) -> int:
     """Read a page from the pipe."""
     return pipe_read(pfn)
+
+
+@system_call
+def write_pipe(pipe: Pipe, page: Page, count: int) -> int:
+    """``write(2)`` to a pipe: the bytes, or -errno."""
+    return pipe_write(pipe, page.mm, page.address, count)
 
 
 @system_call

@@ -4,7 +4,7 @@ A kernel writes down which modelled functions are looked up (``Kernel.asked``). 
 for that set here, so the model and the explorer know nothing of it, and it costs them nothing.
 
 Who runs when is up to a ``Policy``: a task runs until it is blocked, then the next one does. Those
-beside the first task run first, until all of them wait.
+beside the first task run first, until all of them wait. Of a choice the first option is taken.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from refault.explore import Program, Replayer
-from refault.explore.operation import Done
 from refault.explore.replay import Actor
-from refault.explore.runner import Request
 from refault.explore.runtime import driver
 from refault.linux import Kernel
 from refault.linux.modelled import modelled_function
@@ -51,6 +49,14 @@ class Policy(NamedTuple):
 
 AS_TOLD = Policy()
 """Every task runs until it has to wait."""
+
+
+class Run(NamedTuple):
+    """What was entered, in order; what the model found, if anything; and whether it was cut."""
+
+    calls: tuple[Entered, ...]
+    finding: str = ""
+    cut: bool = False
 
 
 class Log(set[str]):
@@ -105,10 +111,8 @@ class _Player(Replayer):
         return True
 
 
-def execute(
-    story: Story, variant: str, policy: Policy = AS_TOLD, steps: int = STEPS
-) -> list[Entered]:
-    """Run a story on a variant of the model and return what was entered, in order."""
+def execute(story: Story, variant: str, policy: Policy = AS_TOLD, steps: int = STEPS) -> Run:
+    """Run a story on a variant of the model, at most so many steps."""
     logs: list[Log] = []
     patches = resolve(variant)
 
@@ -120,39 +124,31 @@ def execute(
 
     player = _Player(build)
     try:
-        _run(player, policy, steps)
+        taken = _steps(player, policy, steps)
+        failure = player.failure
     finally:
         player.close()
-    if player.failure is not None:
-        raise RuntimeError(f"the model finds {player.failure} here")
-    return logs[0].calls
+    finding = "" if failure is None else f"the model finds: {failure.kind}: {failure.message}"
+    return Run(tuple(logs[0].calls), finding, taken == steps)
 
 
-def _run(player: _Player, policy: Policy, steps: int) -> None:
+def _steps(player: _Player, policy: Policy, most: int) -> int:
     """Take steps until no task can go on; the first task of the story begins last."""
     first, *others = player.actors
     order = [first, *others] if policy.late else [*others, first]
     order.sort(key=lambda name: name == TIMER)
-    wakeups = 0
-    at = order[0]
-    while steps and player.failure is None:
+    at, taken, wakeups = order[0], 0, 0
+    while taken < most and player.failure is None:
         asleep = {name for name in order if not player.enabled(name)}
         if at in asleep:
             awake = [name for name in order if name not in asleep]
             if not awake:
-                return
+                break
             at = awake[0]
-        player.step(at, _choice(player, at))
-        steps -= 1
+        player.step(at, 0)
+        taken += 1
         woken = [name for name in order if name in asleep and player.enabled(name)]
         wakeups += bool(woken)
         if woken and wakeups == policy.overtaken:
             at = woken[0]
-
-
-def _choice(player: _Player, task: str) -> int:
-    """Take the first option of a choice."""
-    return 0
-
-
-__all__ = ["Done", "Entered", "Log", "Policy", "Request", "Stage", "Story", "execute"]
+    return taken

@@ -8,13 +8,15 @@ before the recording begins. Processes have TLBs, for flushes are among what was
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from refault.linux import Kernel
 from refault.linux.arch.x86.include.asm.cpufeatures import X86Feature
+from refault.linux.fs.pipe import Pipe
 from refault.linux.include.uapi.signal import SIGUSR1, Handler, Signal
 from refault.linux.process import AddressSpace
-from refault.linux.syscalls import ioctl_in, kvm_run, madvise_populate, process_vm_readv
+from refault.linux.syscalls import kvm_run, madvise_populate, process_vm_readv, write_pipe
 from refault.linux.uffd import UserFaultFd
 from refault.linux.user import Page
 from refault.live.functions.execution import TIMER, Stage, Story
@@ -194,7 +196,8 @@ def uffd_in_gup(k: Kernel, stage: Stage) -> None:
 @situation("uffd-in-copy")
 def uffd_in_copy(k: Kernel, stage: Stage) -> None:
     """write(2) to a pipe from a missing page."""
-    _served(k, stage, lambda page: ioctl_in(page, COPIED_BYTES), fresh=True)
+    pipe = Pipe(k.program)
+    _served(k, stage, lambda page: write_pipe(pipe, page, COPIED_BYTES), fresh=True)
 
 
 @situation("uffd-in-populate")
@@ -208,8 +211,8 @@ def uffd_refuses_copy(k: Kernel, stage: Stage) -> None:
     """write(2) from a missing page of a userfaultfd that is for user mode only."""
     process = _memory(k)
     uffd = k.userfaultfd(process, nonblock=True, user_mode_only=True)
-    page = process.mmap(uffd=uffd)
-    _faulter(k, stage, page, lambda: ioctl_in(page, COPIED_BYTES))
+    page, pipe = process.mmap(uffd=uffd), Pipe(k.program)
+    _faulter(k, stage, page, lambda: write_pipe(pipe, page, COPIED_BYTES))
 
 
 @situation("signal-in-fault")
@@ -228,9 +231,10 @@ def signal_in_copy(k: Kernel, stage: Stage) -> None:
     """A signal during write(2) from a missing page, which is not filled."""
     process = _memory(k)
     uffd = k.userfaultfd(process, nonblock=True)
-    page = process.mmap(uffd=uffd, fresh=True)
+    page, pipe = process.mmap(uffd=uffd, fresh=True), Pipe(k.program)
     handlers: dict[Signal, Handler] = {SIGUSR1: lambda: None}
-    _faulter(k, stage, page, lambda: ioctl_in(page, COPIED_BYTES), handlers=handlers)
+    write = partial(write_pipe, pipe, page, COPIED_BYTES)
+    _faulter(k, stage, page, write, handlers=handlers)
     _monitor(k, stage, uffd, lambda: k.kill("faulter", SIGUSR1))
 
 

@@ -219,6 +219,14 @@ ANY = UffdRange(0, 0)
 """The key of a wake-up that is meant for everybody."""
 
 
+@kernel_function("kernel/sched/wait.c", quiet=True)
+def __wake_up_sync_key(q: WaitQueueHead) -> None:
+    """Wake all non-exclusive waiters and one of the others; the waker is about to sleep itself."""
+    spin_lock(q.lock)
+    __wake_up_common(q, TASK_NORMAL, 1, ANY)
+    spin_unlock(q.lock)
+
+
 @kernel_function("include/linux/wait.h", label=lambda q: f"wake_up_poll({q})")
 def wake_up_poll(q: WaitQueueHead) -> None:
     """Tell readers and pollers that there is something to read."""
