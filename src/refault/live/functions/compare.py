@@ -198,3 +198,10 @@ def _common(kernel: Sequence[Step], model: Sequence[Step]) -> Mapping[tuple[int,
             skip = max(length[k + 1, m], length[k, m + 1])
             length[k, m] = max(skip, length[k + 1, m + 1] + 1) if same else skip
     return length
+
+
+def compare_all(recordings: Iterable[Recording]) -> Iterator[Compared]:
+    """Compare every situation of some recordings."""
+    for recording in recordings:
+        for name in recording.situations:
+            yield compare(recording, name)

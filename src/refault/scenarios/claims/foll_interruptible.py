@@ -160,7 +160,8 @@ CLAIMS = (
             Case("direct-io-says-eintr", EVERYONE, "holds", "direct I/O"),
             Case("vmsplice-says-eintr", EVERYONE, "holds", "vmsplice(2)"),
             Case("process-vm-readv-says-eintr", EVERYONE, "holds", "process_vm_readv(2)"),
-            Case("populate-says-eintr", EVERYONE, "holds", "MADV_POPULATE_WRITE"),
+            Case("populate-says-eintr", f"6.8, {EVERYONE}", "holds", "MADV_POPULATE_WRITE"),
+            Case("populate-says-eintr", EVERYONE, "holds", "the same, since 6.9"),
         ),
     ),
     Claim(
