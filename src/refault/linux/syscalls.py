@@ -97,9 +97,7 @@ def write_pipe(pipe: Pipe, page: Page, count: int) -> int:
 
 
 @system_call
-def kvm_run(
-    kvm: Kvm, page: Page, value: int | None = None, *, code: Page | None = None
-) -> Exit:
+def kvm_run(kvm: Kvm, page: Page, value: int | None = None, *, code: Page | None = None) -> Exit:
     """``KVM_RUN`` of a guest that loads from a page, or stores a ``value`` to it, and exits.
 
     Its instruction is in the page ``code``, if that matters.

@@ -25,9 +25,7 @@ The two others that did, microblaze and sparc64, still do so themselves.
 """
 
 
-def _lock_and_find(
-    mm: MmStruct, address: int, regs: PtRegs, again: bool = False
-) -> VmArea | None:
+def _lock_and_find(mm: MmStruct, address: int, regs: PtRegs, again: bool = False) -> VmArea | None:
     arch = current_kernel().arch
     if again or arch not in DANCERS:
         mmap_read_lock(mm)

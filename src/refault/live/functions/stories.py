@@ -73,9 +73,7 @@ def _faulter(
         stage.end()
 
 
-def _monitor(
-    k: Kernel, stage: Stage, uffd: UserFaultFd, *acts: Callable[[], object]
-) -> None:
+def _monitor(k: Kernel, stage: Stage, uffd: UserFaultFd, *acts: Callable[[], object]) -> None:
     """Start the thread that waits for a message before each of what it does."""
 
     @k.thread(name="monitor")

@@ -71,9 +71,9 @@ class Module(NamedTuple):
 
 
 def for_guests() -> list[str]:
-    """Modules of this package that may run in a guest: the bindings, the jobs and the init."""
+    """Modules of this package that may run in a guest: bindings, litmus tests, jobs, the init."""
     names = ["refault", "refault.errors"]
-    for path in sorted((PACKAGE / "live").rglob("*.py")):
+    for path in sorted([*(PACKAGE / "litmus").glob("*.py"), *(PACKAGE / "live").rglob("*.py")]):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         parts = parts[:-1] if parts[-1] == "__init__" else parts
         if parts[2:3] != ("vm",) or parts[3:4] in ((), ("guest",)):
