@@ -124,6 +124,15 @@ def test_a_guest_has_the_jobs_and_not_what_boots_it(unpacked: Path) -> None:
     assert not [path for path in own if path.startswith(("linux/", "explore/"))]
 
 
+def test_modules_of_the_host_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that boot guests import more of their kind, those of the model import that."""
+    own, host = interpreter.for_guests(), ["refault.live.vm.machine", "refault.linux.modelled"]
+    monkeypatch.setattr(interpreter, "for_guests", lambda: [*own, *host])
+    names = {module.name for module in interpreter.modules()}
+    assert set(own) <= names
+    assert not names & {*host, "refault.explore", "refault.live.vm.channel", "greenlet"}
+
+
 def test_a_virtual_environment_has_the_interpreter_behind_it(tmp_path: Path) -> None:
     link = tmp_path / "python"
     link.symlink_to(sys.executable)

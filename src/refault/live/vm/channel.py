@@ -93,10 +93,18 @@ class Channel:
         self._tail.extend(x.decode(errors="replace").rstrip() for x in self._said.split(b"\n"))
         self._said = b""
 
-    def console(self, lines: int = 12) -> str:
-        """The last lines of the console, for a report."""
+    def console(self) -> list[str]:
+        """The last lines of the console."""
         said = [*self._tail, self._said.decode(errors="replace").rstrip()]
-        return "\n".join([line for line in said if line][-lines:])
+        return [line for line in said if line]
+
+    def last_words(self, lines: int = 12) -> list[str]:
+        """What of the console tells why it ended: up to a panic, without the dump that follows."""
+        said = self.console()
+        panics = [number for number, line in enumerate(said) if "Kernel panic" in line]
+        said = said[: panics[0] + 1] if panics else said
+        began = [line for line in said[:-lines] if "BUG: " in line or "Oops: " in line]
+        return began + said[-lines:]
 
 
 def _parsed(line: bytes) -> Any:

@@ -35,29 +35,31 @@ LAZILY = ("encodings.ascii", "encodings.latin_1", "linecache", "tokenize", "trac
 _PROBE = """
 import importlib, json, sys
 
+found = {}
+def note(name, spec):
+    if spec is not None and spec.has_location and spec.origin:
+        found[name] = [spec.origin, spec.submodule_search_locations is not None]
+
 class NothingElse:
     def find_spec(self, name, path, target=None):
         top = name.partition(".")[0]
-        if name in ours or (top != "refault" and top in sys.stdlib_module_names):
-            return None
-        raise ModuleNotFoundError(f"{name} is not for guests", name=name)
+        if name not in ours and (top == "refault" or top not in sys.stdlib_module_names):
+            raise ModuleNotFoundError(f"{name} is not for guests", name=name)
+        for finder in sys.meta_path[1:]:
+            if (spec := finder.find_spec(name, path, target)) is not None:
+                note(name, spec)
+                return spec
 
 source, late, ours = json.loads(sys.argv[1])
 sys.path.append(source)
+for name, module in list(sys.modules.items()):
+    note(name, getattr(module, "__spec__", None))
 sys.meta_path.insert(0, NothingElse())
-absent = []
 for name in (*ours, *late):
     try:
         importlib.import_module(name)
-    except ModuleNotFoundError:
-        absent.append(name)
-found = {}
-for name, module in list(sys.modules.items()):
-    spec = getattr(module, "__spec__", None)
-    if spec is not None and spec.has_location and spec.origin:
-        found[name] = [spec.origin, spec.submodule_search_locations is not None]
-for name in absent:
-    found.pop(name, None)
+    except ImportError:
+        found.pop(name, None)
 print(json.dumps(found))
 """
 

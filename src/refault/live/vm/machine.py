@@ -92,9 +92,9 @@ class Machine:
             except (Closed, TimeoutError):
                 pass
 
-    def console(self, lines: int = 40) -> str:
+    def console(self) -> list[str]:
         """The last lines of the guest's console."""
-        return self._channel.console(lines) if self._channel else ""
+        return self._channel.console() if self._channel else []
 
     def _boot(self) -> None:
         self._progress(f"preparing {self.kernel}")
@@ -160,7 +160,7 @@ class Machine:
         """Say what has become of the guest, with its last words; it is killed."""
         assert self._channel
         assert self._emulator
-        console = self._channel.console()
+        console = "\n".join(self._channel.last_words())
         ended = self._emulator.wait(1.0)
         errors = self._emulator.errors() if ended else ""
         self._emulator.close()

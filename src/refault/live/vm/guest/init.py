@@ -118,14 +118,21 @@ def _reap() -> None:
             pass
 
 
-def power_off() -> None:
-    """Leave; the emulator ends with its machine."""
-    os.sync()
-    _libc.reboot(_POWER_OFF)
-
-
 def main() -> None:
-    """Be the first process; never returns."""
+    """Be the first process; never returns. What fails here is told on the console."""
+    try:
+        _serve()
+    except BaseException:
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exc()
+        with suppress(termios.error):
+            termios.tcdrain(sys.stderr)
+    finally:
+        _libc.reboot(_POWER_OFF)
+
+
+def _serve() -> None:
     mount_all()
     sys.path.remove("/")
     loaded = load_modules()
@@ -134,5 +141,5 @@ def main() -> None:
     while True:
         asked = port.receive()
         if asked.get("halt"):
-            power_off()
+            return
         run(port, asked["job"], asked["module"], asked["input"])
