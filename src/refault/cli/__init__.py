@@ -19,7 +19,7 @@ COMMANDS = {
     "bisect": "Name the patch at which a verdict changes from one version to the next.",
     "check": "Explore every interleaving of scenarios.",
     "claims": "Judge what was claimed in the mail threads, by the scenarios that settle it.",
-    "live": "Run litmus tests on real kernels, and compare with what the model allows.",
+    "live": "Run litmus tests on a real kernel and compare with what the model allows.",
     "list": "List the catalogue with its expected verdicts.",
     "matrix": "Print the verdict of each scenario in each version of Linux.",
     "mutate": "Drop one synchronisation at a time, and list what makes no difference.",

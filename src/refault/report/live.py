@@ -16,8 +16,8 @@ def line(one: Comparison) -> str:
     """The line of one scenario: how many of the allowed outcomes were seen."""
     if one.missing:
         return f"       -  {'not here':<8}  {one.scenario}"
-    if one.forbidden:
-        return f"{one.runs:>8}  FORBIDDEN {one.scenario}"
+    if not one.ok:
+        return f"{one.runs:>8}  {'FORBIDDEN' if one.runs else 'NOTHING  '} {one.scenario}"
     share = f"{one.seen} of {len(one.allowed)}"
     return f"{one.runs:>8}  {share:<8}  {one.scenario}"
 
