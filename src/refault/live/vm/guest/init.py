@@ -87,7 +87,6 @@ def run(port: Port, job: int, module: str, given: Any) -> None:
         port.send(job=job, end=f"killed by {signal.Signals(-status).name}")
     elif status:
         port.send(job=job, end=f"exit with {status}")
-    _reap()
 
 
 def _be_job(port: Port, job: int, module: str, given: Any) -> None:
@@ -111,11 +110,13 @@ def _be_job(port: Port, job: int, module: str, given: Any) -> None:
         os._exit(0)
 
 
-def _reap() -> None:
-    """Take leave of what a job left behind."""
+def _end_others() -> None:
+    """Kill what a job left behind: the next one finds the machine as the first did."""
+    with suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
     with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while True:
+            os.waitpid(-1, 0)
 
 
 def main() -> None:
@@ -143,3 +144,4 @@ def _serve() -> None:
         if asked.get("halt"):
             return
         run(port, asked["job"], asked["module"], asked["input"])
+        _end_others()
