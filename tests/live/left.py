@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from refault.live.abi import Unavailable
 from refault.live.perf import FaultSampler
 from refault.live.puppet import PAGE, Puppet
+from refault.live.serve import PageServer
 from refault.live.userfaultfd import Feature, Userfaultfd
 
 
 def main() -> None:
     """Make them, and wait."""
-    with Puppet(2) as puppet:
+    with Puppet(2) as puppet, Puppet() as other, ExitStack() as stack:
         children = [puppet.thread().fork()]
         children.append(children[0].fork())
         with suppress(Unavailable):
@@ -26,7 +27,12 @@ def main() -> None:
             puppet.thread().settled()
         with suppress(Unavailable):
             FaultSampler(puppet.thread(1)).resume()
-        print(puppet.pid, *(c.pid for c in children), flush=True)
+        server = 0
+        with suppress(Unavailable):
+            serving = PageServer(Userfaultfd.of(other), bytes(PAGE))
+            stack.enter_context(serving)
+            server = serving.pid
+        print(puppet.pid, *(c.pid for c in children), server, flush=True)
         time.sleep(60)
 
 

@@ -16,6 +16,7 @@ import pytest
 import refault.live.code
 from refault.live.abi import Nr
 from refault.live.code import ACCESSES, CALL, CALLED, CODE, HANDLER, LISTING, RESTORER
+from refault.live.proc import page_flags
 from refault.live.puppet import PAGE, Died, Puppet, TimedOut
 
 LISTING_PATH = Path(refault.live.code.__file__).with_name(LISTING)
@@ -31,7 +32,7 @@ def test_the_code_is_what_its_listing_says(tmp_path: Path) -> None:
     at = {line.split()[2]: int(line.split()[0], 16) for line in names.splitlines()}
     assert (at["handler"], at["restorer"]) == (HANDLER, RESTORER)
     assert (at["call"], at["called"]) == (CALL, CALLED)
-    assert tuple(at[n] for n in ("load", "stores", "adds", "copies")) == ACCESSES
+    assert tuple(at[n] for n in ("load", "stores", "adds", "copies", "touches")) == ACCESSES
 
 
 def test_loads_and_stores(puppet: Puppet) -> None:
@@ -47,6 +48,11 @@ def test_adding_and_copying(puppet: Puppet) -> None:
     puppet.poke(page, bytes(range(200)))
     assert thread.copy(page + PAGE - 100, page, 200).wait() == 200
     assert puppet.peek(page + PAGE - 100, 200) == bytes(range(200))
+    pages = puppet.map(10)
+    assert thread.touch(pages + PAGE, 4, 2 * PAGE).wait() == 0
+    assert [bool(page_flags(puppet.pid, pages + n * PAGE)) for n in range(10)] == [
+        n in (1, 3, 5, 7) for n in range(10)
+    ]
 
 
 def test_system_calls_and_their_errors(puppet: Puppet) -> None:

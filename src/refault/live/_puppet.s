@@ -54,6 +54,8 @@ act:    mov [r12+144], ebx      # begun
         je copy
         cmp eax, 6
         je add
+        cmp eax, 7
+        je touch
         mov rax, rdi            # a system call
         mov rdi, rsi
         mov rsi, [r12+32]
@@ -77,6 +79,14 @@ copy:   mov rcx, [r12+32]
 copies: rep movsb
         mov rax, [r12+32]
         sub rax, rcx
+        jmp ready
+touch:  mov rcx, [r12+32]       # how many, this far from each other
+        test rcx, rcx
+        jz ready
+touches: movzx eax, byte ptr [rdi]
+        add rdi, rsi
+        dec rcx
+        jnz touches
         jmp ready
 fork:   mov rbp, rdi            # the slot of the child
         mov r13d, esi           # its parent: ours too

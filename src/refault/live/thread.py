@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from .abi import Nr, syscall
-from .proc import Thread
+from .proc import PAGE, Thread
 from .settle import Settled, Watch
 from .slot import PATIENCE, Command, Delivery, Handled, Slot, TimedOut
 
 if TYPE_CHECKING:
     from .puppet import Puppet
 
-LOAD, STORE, CALL, FORK, COPY, ADD = range(1, 7)
+LOAD, STORE, CALL, FORK, COPY, ADD, TOUCH = range(1, 8)
 _BLOCK, _UNBLOCK = 0, 1
 
 
@@ -73,6 +73,10 @@ class PuppetThread:
     def copy(self, to: int, source: int, size: int, *, gate: bool = False) -> Command:
         """Copy bytes in user mode, from the lowest on; the result is their number."""
         return self._start(COPY, (to, source, size), gate, 0)
+
+    def touch(self, address: int, times: int, stride: int = PAGE) -> Command:
+        """Load a byte every ``stride`` bytes, so many; the result is the last one."""
+        return self._start(TOUCH, (address, stride, times), False, 0)
 
     def syscall(self, number: int, *args: int, gate: bool = False, delay: int = 0) -> Command:
         """Do a system call."""
