@@ -16,6 +16,7 @@ import mmap
 import os
 import struct
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple
 
@@ -30,7 +31,6 @@ BATCH = 32
 
 _COPY, _WAKE = ioctl_read_write(API, 0x03, 40), ioctl_read(API, 0x02, 16)
 _MESSAGE, _WORDS = 32, 4
-_ADDRESS = 2
 _PATIENCE, _PAUSE = 5.0, 0.00005
 
 
@@ -67,7 +67,8 @@ class PageServer:
     def _live(self, source: int, size: int, cpus: tuple[int, ...]) -> None:
         if cpus:
             os.sched_setaffinity(0, cpus)
-        serve(self._uffd.fd, source, size, self._counts)
+        with suppress(ProcessLookupError):
+            serve(self._uffd.fd, source, size, self._counts)
 
     def __enter__(self) -> PageServer:
         return self
@@ -95,31 +96,39 @@ class PageServer:
 
 
 def serve(fd: int, source: int, size: int, counts: memoryview[int]) -> None:
-    """Serve for ever, or until the memory is gone; ``counts`` are those of ``Served``."""
+    """Serve for ever; ``counts`` are those of ``Served``.
+
+    ``ProcessLookupError`` when the memory is gone.
+    """
     buffer = bytearray(_MESSAGE * BATCH)
     words, buffers = memoryview(buffer).cast("Q"), [buffer]
     copy = bytearray(struct.pack("=5Q", 0, source, size, 0, 0))
     target, mask = memoryview(copy).cast("Q"), ~(size - 1)
-    readv, ioctl, pagefault = os.readv, fcntl.ioctl, Event.PAGEFAULT.value
-    messages = copies = 0
+    readv, ioctl, request, pagefault = os.readv, fcntl.ioctl, _COPY, Event.PAGEFAULT.value
+    one, messages, copies = _MESSAGE, 0, 0
     later: list[int] = []
     while True:
         try:
-            filled = readv(fd, buffers) // 8
+            filled = readv(fd, buffers)
         except BlockingIOError:
             filled = 0
-        for at in range(_ADDRESS, filled, _WORDS):
-            if words[at - 2] & 0xFF != pagefault:
-                continue
-            target[0] = words[at] & mask
+        if filled == one and words[0] == pagefault:  # mostly so; without a loop it is faster
+            target[0] = words[2] & mask
             try:
-                ioctl(fd, _COPY, copy)
+                ioctl(fd, request, copy)
                 copies += 1
-            except OSError as error:
-                if error.errno == errno.ESRCH:
-                    return
-                later.append(words[at] & mask)
-        messages += filled // _WORDS
+            except OSError:
+                later.append(target[0])
+        else:
+            for at in range(0, filled // 8, _WORDS):
+                if words[at] & 0xFF == pagefault:
+                    target[0] = words[at + 2] & mask
+                    try:
+                        ioctl(fd, request, copy)
+                        copies += 1
+                    except OSError:
+                        later.append(target[0])
+        messages += filled // one
         counts[0], counts[1] = messages, copies
         if later:  # a userfaultfd that blocks cannot be polled
             later = [chunk for chunk in later if not _repair(fd, source, chunk, size)]
@@ -131,13 +140,15 @@ def _repair(fd: int, source: int, chunk: int, size: int) -> bool:
     """Copy what is missing of a chunk, page by page, and wake who waits for any of it.
 
     False if memory is being changed: by somebody who waits until we have read of it, or who has
-    not yet gone on since.
+    not yet gone on since. ``ProcessLookupError`` if the memory is gone.
     """
     for offset in range(0, size, PAGE):
         data = bytearray(struct.pack("=5Q", chunk + offset, source + offset, PAGE, 0, 0))
         try:
             fcntl.ioctl(fd, _COPY, data)
         except OSError as error:
+            if error.errno == errno.ESRCH:
+                raise
             if error.errno == errno.EAGAIN:
                 return False
     fcntl.ioctl(fd, _WAKE, struct.pack("=2Q", chunk, size))
