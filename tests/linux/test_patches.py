@@ -63,7 +63,7 @@ def test_each_patch_says_what_it_is() -> None:
         assert patch.title
         assert patch.source
         assert patch.replaces.keys() <= {f for f in patch.replaces if modelled_function(f)}
-        assert bool(patch.commit) == bool(patch.since) == (patch.kind != "proposal")
+        assert bool(patch.commit) == bool(patch.since) == (patch.kind in ("fix", "later fix"))
         assert resolve(patch.variant).patches == (patch,)
 
 

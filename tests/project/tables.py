@@ -30,6 +30,7 @@ PIECES = {
     "beyond_the_end",
     "bring_in",
     "claim_features",
+    "config_memory_failure",
     "copy_loop",
     "copy_outside_the_locks",
     "detach_range",

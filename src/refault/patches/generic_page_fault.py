@@ -156,7 +156,7 @@ def react(arch: PageFault, served: Served, f: InFlight, answer: Answer) -> End:
             force_sig_fault(SIGBUS, SiCode.BUS_ADRERR, address)
         return arch.no_context(f)
     poison = retval is PageFaultRetval.HWPOISON
-    if poison and arch.mceerr:
+    if poison and arch.tells_poison():
         force_sig_mceerr(fault, address)
     elif retval is PageFaultRetval.SIGBUS or (poison and served.poison is Do.SIGBUS):
         force_sig_fault(SIGBUS, SiCode.BUS_ADRERR, address)

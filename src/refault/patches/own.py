@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from refault.patches import (
     arch_fault,
+    configuration,
     cow,
     faults,
     folio_lock,
@@ -62,6 +63,7 @@ MODULES = (
     gpu,
     generic_page_fault,
     prefetch,
+    configuration,
 )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["fix", "later fix", "proposal"]
+Kind = Literal["fix", "later fix", "proposal", "configuration"]
 """A *fix* is in the base and can be reverted; a *later fix* was merged after the base; a
-*proposal* was never merged, or not yet."""
+*proposal* was never merged, or not yet; a *configuration* is an option of the base's build."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,9 @@ class Patch:
 
     ``replaces`` maps kernel functions to what runs in their place: for a fix the code as it was
     without it, else the code as it is with the patch. ``since`` is the first version that has it,
-    ``commit`` its id in Linus's tree; both are empty for a proposal. ``stable`` maps releases to
-    their first stable release with a backport, such as ``{"6.1": "6.1.30"}``.
+    ``commit`` its id in Linus's tree; both are empty for a proposal and a configuration.
+    ``stable`` maps releases to their first stable release with a backport, such as
+    ``{"6.1": "6.1.30"}``.
 
     ``over`` names patches that touch functions of ``replaces`` too and whose replacement this one
     stands in for: the code is right with both. Two patches of one function of which neither is
@@ -38,7 +39,7 @@ class Patch:
     @property
     def in_base(self) -> bool:
         """Whether the base kernel has it, so that it can only be reverted."""
-        return self.kind == "fix"
+        return self.kind in ("fix", "configuration")
 
     @property
     def word(self) -> str:

@@ -159,7 +159,7 @@ def _change(part: str, version: Version) -> tuple[str, bool]:
     patch = find(name.strip())
     has = version.has(patch)
     if has == (word == "with"):
-        since = f" already (since {patch.since})" if has else ""
+        since = f" already{f' (since {patch.since})' if patch.since else ''}" if has else ""
         raise UserError(
             f"{patch.name} is {'' if has else 'not '}in {version}{since}",
             f"write '{'without' if has else 'with'} {patch.name}'",

@@ -43,7 +43,7 @@ class Version(NamedTuple):
     def has(self, patch: Patch) -> bool:
         """Whether this version has a patch, by its release or as a backport."""
         if not patch.since:
-            return False
+            return patch.kind == "configuration"
         if _release(patch.since) <= self[:2]:
             return True
         backport = patch.stable.get(self.release)

@@ -24,6 +24,7 @@ from refault.scenarios import (
     kvm_vmm,
     litmus_uffd_wp,
     live_missing,
+    live_poison,
     locks,
     locks_user_copy,
     mm_cow,
@@ -97,4 +98,5 @@ def refault_scenarios() -> list[ModuleType]:
         arch_rules,
         arch_unmapped,
         live_missing,
+        live_poison,
     ]

@@ -53,6 +53,12 @@ def force_sig_mceerr(fault: VmFault, address: int) -> None:
     force_sig_info_to_task(SigInfo(SIGBUS, SiCode.BUS_MCEERR_AR, address, lsb))
 
 
+@kernel_function("mm/Kconfig", quiet=True)
+def config_memory_failure() -> bool:
+    """Whether the kernel is built with ``CONFIG_MEMORY_FAILURE``, as those of distributions are."""
+    return True
+
+
 @kernel_function("mm/oom_kill.c", quiet=True)
 def pagefault_out_of_memory() -> None:
     """Let the OOM killer choose a victim; the instruction then runs again."""

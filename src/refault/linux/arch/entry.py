@@ -19,6 +19,7 @@ from typing import NamedTuple, cast
 
 from refault.explore import Violation, restart
 from refault.linux.arch.effects import (
+    config_memory_failure,
     die,
     force_sig_fault,
     force_sig_mceerr,
@@ -78,7 +79,8 @@ class PageFault:
     looked at in their order, then comes ``otherwise``. ``one_code`` is a variable for the code of
     SIGSEGV that is set before the first attempt and once a VMA is found, never back: it goes stale
     when a retry finds no VMA. ``segv`` is the code for VM_FAULT_SIGSEGV, None for that variable.
-    ``mceerr`` tells user space of poison; ``kernel_sigbus`` sends SIGBUS in kernel mode as well.
+    ``mceerr`` tells user space of poison, ``mceerr_always`` also without CONFIG_MEMORY_FAILURE;
+    ``kernel_sigbus`` sends SIGBUS in kernel mode as well.
     ``error_bits`` are those that lead to the error path. ``looks_once`` is a kernel that reaches
     user memory by looking the page up, and gives up if it is not there after one fault.
     ``storage`` is where ptrace finds the details. ``until`` is the version without the
@@ -101,6 +103,7 @@ class PageFault:
     one_code: bool = True
     segv: SiCode | None = None
     mceerr: bool = False
+    mceerr_always: bool = False
     kernel_sigbus: bool = False
     error_bits: VmFault = VmFault.ERROR
     looks_once: bool = False
@@ -228,13 +231,17 @@ class PageFault:
     def sigbus(self, f: InFlight) -> End:
         """Answer VM_FAULT_SIGBUS, and poison where it is told of."""
         if f.regs.user or self.kernel_sigbus:
-            if self.mceerr and f.fault & POISON:
+            if f.fault & POISON and self.tells_poison():
                 force_sig_mceerr(f.fault, f.access.address)
             else:
                 force_sig_fault(SIGBUS, SiCode.BUS_ADRERR, f.access.address)
         if f.regs.user:
             return End.RESUME
         return self.no_context(f, SigInfo(SIGBUS, SiCode.BUS_ADRERR, f.access.address))
+
+    def tells_poison(self) -> bool:
+        """Whether user space is told that it was poison."""
+        return self.mceerr and (self.mceerr_always or config_memory_failure())
 
     def poisoned(self, f: InFlight) -> End:
         """Answer poison, where it is known."""

@@ -49,6 +49,7 @@ do_page_fault = register(
         one_code=False,
         segv=SiCode.SEGV_MAPERR,
         mceerr=True,
+        mceerr_always=True,
         storage="thread.fault_address, fault_code",
     ),
     pieces=("killed",),

@@ -41,7 +41,7 @@ class Parisc(PageFault):
         """Choose the signal, in user mode; no lock is held here."""
         if not f.regs.user:
             return self.no_context(f)
-        if f.fault & POISON:
+        if f.fault & POISON and self.tells_poison():
             force_sig_mceerr(f.fault, f.access.address)
         else:
             signo, code = self.chosen(f)
