@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from refault.cli import cli
 from refault.cli import live as command
-from refault.live.abi import Unavailable
 from refault.litmus.model import allowed
+from refault.live.abi import Unavailable
 from refault.scenarios import find
 
 TWO = "live-two-on-one-page"
@@ -35,8 +35,9 @@ class Fake:
         return None
 
     def run(self, _module: str, given: Mapping[str, Any]) -> Iterator[Any]:
+        """Answer."""
         self.given = given
-        yield {"release": f"6.18.1-{self.name}", "machine": "x86_64", "memory_failure": True}
+        yield {"release": f"6.18.1-{self.name}", "version": "", "memory_failure": "yes"}
         for name, _program in given["programs"]:
             yield {"name": name, "outcomes": [], "missing": "", "remedy": "", **self.answer}
 

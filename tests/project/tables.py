@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.project import live_tables
+
 import refault.linux
 from refault import patches, plugins, scenarios
 from refault.linux import AddressSpace, Kernel, Page, UserFaultFd, modelled_functions
@@ -339,4 +341,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "missing": missing,
     "releases": releases,
     "gup_callers": gup_callers,
+    "live_allowed": live_tables.live_allowed,
+    "live_forbidden": live_tables.live_forbidden,
+    "live_tests": live_tables.live_tests,
 }

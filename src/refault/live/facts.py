@@ -1,31 +1,20 @@
-"""Facts about a kernel that decide which variant of the model it is to be compared with."""
+"""Facts about the kernel that this runs on, which tell what variant of the model it is.
+
+They are gathered with nothing but the standard library, so that this can run on another machine,
+and the facts be sent back as data.
+"""
 
 from __future__ import annotations
 
-import platform
-import re
-from collections.abc import Mapping
+import os
 from pathlib import Path
-from typing import Any
+
+SIGNS = {"memory_failure": "/proc/sys/vm/memory_failure_recovery"}
+"""Configurations of the model, and the file that is there with them."""
 
 
-def gather() -> dict[str, Any]:
-    """What is to be known of the kernel that this runs on."""
-    return {
-        "release": platform.release(),
-        "machine": platform.machine(),
-        "memory_failure": Path("/proc/sys/vm/memory_failure_recovery").exists(),
-    }
-
-
-def variant(facts: Mapping[str, Any]) -> str:
-    """The variant of the model that such a kernel is: its version, and how it is configured.
-
-    Debian names its kernels by their ABI, ``6.1.0-56``; the stable release is then not known, and
-    the release itself is meant.
-    """
-    found = re.match(r"(\d+\.\d+)(?:\.(\d+))?", facts["release"])
-    if not found:
-        return ""
-    release, stable = found.groups()
-    return release if stable in (None, "0") else f"{release}.{stable}"
+def facts() -> dict[str, str]:
+    """Return the running kernel's release and version, and ``yes`` or ``no`` by configuration."""
+    name = os.uname()
+    found = {"release": name.release, "version": name.version, "machine": name.machine}
+    return found | {what: "yes" if Path(path).exists() else "no" for what, path in SIGNS.items()}

@@ -1,29 +1,17 @@
-"""Which kernel this is, in the words of the model: its version, and what it was built without.
-
-``facts()`` collects what there is to be seen, with nothing but the standard library, so that it can
-run on another machine and be sent back as data; ``variant()`` draws the conclusion.
-"""
+"""Which kernel this is, in the words of the model: its version, and what it was built without."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from refault.patches import canonical, parse
 
+from .facts import SIGNS, facts
+
+__all__ = ["Facts", "facts", "variant", "version"]
+
 Facts = Mapping[str, str]
-
-_SIGNS = {"memory_failure": "/proc/sys/vm/memory_failure_recovery"}
-"""Configurations of the model, and the file that is there with them."""
-
-
-def facts() -> dict[str, str]:
-    """Return the running kernel's release and version, and ``yes`` or ``no`` by configuration."""
-    name = os.uname()
-    found = {"release": name.release, "version": name.version}
-    return found | {what: "yes" if Path(path).exists() else "no" for what, path in _SIGNS.items()}
 
 
 def version(found: Facts) -> str:
@@ -42,5 +30,5 @@ def version(found: Facts) -> str:
 
 def variant(found: Facts) -> str:
     """Return the variant of the model that a kernel is, by its facts."""
-    without = (f"without {what}" for what in _SIGNS if found.get(what) == "no")
+    without = (f"without {what}" for what in SIGNS if found.get(what) == "no")
     return canonical(", ".join((version(found), *without)))

@@ -10,14 +10,15 @@ from typing import Any, Protocol
 
 from . import job
 from .abi import require_machine
+from .play.observe import SPIN
 from .vm.kernel import Progress, parse, quiet
 from .vm.machine import Machine
 
 WORK = "refault.live.job"
 ANSWER_SECONDS = 300.0
 """Longest silence of a guest, which is many times slower than the machine that it runs on."""
-GUEST_SPIN = 1.0
-"""Seconds of running after which a thread in a guest is said to spin."""
+GUEST_SPIN = 0.3
+"""Seconds on its CPU after which a thread in a guest is said to spin."""
 
 
 class Place(AbstractContextManager["Place"], Protocol):
@@ -37,7 +38,7 @@ class Running(Place):
     """The kernel that this runs on."""
 
     name = "running"
-    spin = 0.1
+    spin = SPIN
 
     def __enter__(self) -> Running:
         require_machine()

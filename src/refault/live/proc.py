@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from enum import IntFlag
 from pathlib import Path
@@ -47,6 +48,14 @@ class Thread(NamedTuple):
         """Ticks of the CPU in user mode and in the kernel."""
         fields = self._stat()
         return int(fields[11]), int(fields[12])
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Time that it has had a CPU, as fine as this kernel counts it."""
+        try:
+            return int((self.folder / "schedstat").read_bytes().split()[0]) / 1e9
+        except FileNotFoundError:
+            return sum(self.cpu_ticks) / os.sysconf("SC_CLK_TCK")
 
     @property
     def faults(self) -> tuple[int, int]:

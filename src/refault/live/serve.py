@@ -50,9 +50,7 @@ class PageServer:
     userfaultfd blocks while it is served; nobody else should read it then.
     """
 
-    def __init__(
-        self, uffd: Userfaultfd, contents: bytes, *, cpus: tuple[int, ...] = ()
-    ) -> None:
+    def __init__(self, uffd: Userfaultfd, contents: bytes, *, cpus: tuple[int, ...] = ()) -> None:
         chunk = len(contents) // PAGE
         if len(contents) % PAGE or not chunk or chunk & (chunk - 1):
             raise ValueError("a chunk is one page, or a power of two of them")

@@ -171,7 +171,7 @@ def uffd_missing_shmem(k: Kernel, stage: Stage) -> None:
     process = _memory(k)
     uffd = k.userfaultfd(process, nonblock=True)
     page = process.mmap(uffd=uffd, file=k.tmpfs_file(cached=False), shared=True)
-    _faulter(k, stage, page, lambda: page.load())
+    _faulter(k, stage, page, page.load)
     _monitor(k, stage, uffd, lambda: uffd.copy(page))
 
 

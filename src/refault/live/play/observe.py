@@ -31,10 +31,10 @@ from .looks import LOOKS
 from .operations import OPEN, OPERATIONS, Gate, Started
 from .stage import Stage
 
-SETTLE = 5.0
+SETTLE = 20.0
 """Seconds after which a thread that has not settled is an error."""
-SPIN = 0.1
-"""Seconds of running in the kernel after which a thread is said to spin."""
+SPIN = 0.05
+"""Seconds on a CPU, in the kernel, after which a thread is said to spin."""
 DELAYS = (0, 0, 100, 300, 1000, 3000)
 """Loops that threads of one move are held back by, one of these each."""
 
@@ -48,6 +48,7 @@ class Performance:
         self.spin = spin
         self.values: dict[str, str] = {}
         self.busy: dict[str, tuple[Step, Started]] = {}
+        self.ran: dict[str, float] = {}
         self.status = {t.name: IDLE for t in stage.program.threads} | {MONITOR: IDLE}
 
     def run(self) -> Outcome:
@@ -102,6 +103,7 @@ class Performance:
     def _settle(self, queues: dict[str, list[Step]]) -> None:
         """Wait until everybody has settled, giving threads what they have left to do."""
         began = time.monotonic()
+        self.ran.clear()
         while True:
             for name in self.status:
                 while self._collect(name) and queues.get(name):
@@ -128,9 +130,17 @@ class Performance:
         if state in ("Z", "X"):
             return DEAD
         if state == "R":
-            return SPINS if seconds > self.spin else ""
+            return SPINS if self._has_run(name) > self.spin else ""
         where = next((name for name in stack if name in WAITS), "")
         return f"{state} {where}".strip()
+
+    def _has_run(self, name: str) -> float:
+        """Seconds of a CPU that a thread has had since it was first asked in this move.
+
+        A machine that has other things to do may keep a thread waiting for longer than any spin.
+        """
+        now = self.stage.thread(name).proc.cpu_seconds
+        return now - self.ran.setdefault(name, now)
 
     def _wait(self, name: str, seconds: float) -> tuple[str, tuple[str, ...]]:
         """Wait for one thread to end its command, to sleep, or to have run for so long."""
