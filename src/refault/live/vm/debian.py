@@ -23,7 +23,11 @@ from . import kmod
 from .cache import folder
 
 REMEDY = "give the path of a kernel image instead"
-_NAME = re.compile(r"linux-image-(\d+\.\d+\.\S+?)-(?:(cloud)-)?amd64(-unsigned)?")
+_NAME = re.compile(
+    r"linux-image-\d+\.\d+(\.[\w.+~]+|-rc\d+)(-\d[\w.+~]*)?(-cloud)?-amd64(-unsigned)?"
+)
+"""No metapackages, which have no third number, and no flavours but that for clouds."""
+
 _PARTS = re.compile(r"(\D*)(\d*)")
 
 
@@ -84,9 +88,10 @@ def choose(packages: Iterable[Package], version: str) -> Package:
     if fitting:
         return max(fitting, key=lambda package: package.rank)
     known = sorted({p.series for p in there}, key=order)
+    remedy = "choose one of these" if known else "run `apt-get update` as root"
     raise Unavailable(
         f"apt knows no Debian kernel {version}; it knows {', '.join(known) or 'none at all'}",
-        f"choose one of these, or {REMEDY}" if known else REMEDY,
+        f"{remedy}, or {REMEDY}",
     )
 
 

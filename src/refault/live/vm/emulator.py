@@ -62,6 +62,7 @@ class Emulator:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pass_fds=(initramfs, *ports),
+            start_new_session=True,  # Ctrl-C is for us; what it means to the guest we say
         )
 
     @property

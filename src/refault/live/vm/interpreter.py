@@ -146,8 +146,11 @@ def compiled(module: Module) -> bytes:
 
 def identity() -> Iterator[bytes]:
     """What the files depend on, for a name of the archive: this Python, and our sources."""
-    program = Path(executable()).stat()
-    yield repr((executable(), sys.version, program.st_size, program.st_mtime_ns)).encode()
+    program = Path(executable())
+    linker = elf.interpreter(program.read_bytes())
+    for path in (program, *(elf.libraries(linker, program) if linker else ())):
+        known = path.stat()
+        yield repr((str(path), sys.version, known.st_size, known.st_mtime_ns)).encode()
     sources = [PACKAGE / "__init__.py", PACKAGE / "errors.py", *(PACKAGE / "live").rglob("*.py")]
     for path in sorted(sources):
         yield path.relative_to(PACKAGE).as_posix().encode()

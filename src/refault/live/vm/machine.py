@@ -17,17 +17,20 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from ..abi import Unavailable
+from ..abi import Unavailable, require_machine
 from . import initramfs
 from .channel import Channel, Closed
 from .emulator import Emulator
-from .kernel import Kernel, Progress, quiet
+from .kernel import Kernel, Progress, parse, quiet
 
 BOOT_SECONDS = 120.0
 ANSWER_SECONDS = 120.0
 """Longest silence of a job; a machine that shares its CPUs may well be ten times slower."""
 _END_SECONDS = 15.0
 _TICK = 1.0
+_BOOTING = "booting"
+_NEEDS = "it needs an initramfs, devtmpfs, and two 8250 serial ports"
+_BUSY = "try again with less load on this machine, or allow more time"
 
 
 class GuestFailed(Unavailable):
@@ -97,6 +100,7 @@ class Machine:
         return self._channel.console() if self._channel else []
 
     def _boot(self) -> None:
+        require_machine()
         self._progress(f"preparing {self.kernel}")
         archive = initramfs.open_for(self.kernel.to_load())
         try:
@@ -107,7 +111,7 @@ class Machine:
                 end.close()
         finally:
             os.close(archive)
-        ready = self._next("booting", self._boot_seconds, lambda line: "ready" in line)
+        ready = self._next(_BOOTING, self._boot_seconds, lambda line: "ready" in line)
         self.release, self.modules = ready["ready"], ready["modules"]
 
     def run(
@@ -126,9 +130,9 @@ class Machine:
         try:
             self._channel.send({"job": job, "module": module, "input": given}, seconds)
         except (Closed, TimeoutError) as error:
-            raise self._failed(f"does not take the job {what}") from error
+            raise self._failed(f"does not take the job {what}", _BUSY) from error
         while True:
-            said = self._next(what, seconds, lambda line: line.get("job") == job)
+            said = self._next(f"running {what}", seconds, lambda line: line.get("job") == job)
             if "answer" in said:
                 yield said["answer"]
             elif not said["end"]:
@@ -145,18 +149,22 @@ class Machine:
     ) -> dict[str, Any]:
         """Wait for the next line that fits, and tell how long that takes."""
         assert self._channel
-        began = time.monotonic()
+        began, told = time.monotonic(), 0
         while (spent := time.monotonic() - began) < seconds:
-            self._progress(f"{doing} {self.release or self.kernel}, {spent:.0f} s")
             try:
                 line = self._channel.receive(min(_TICK, seconds - spent))
             except Closed as error:
-                raise self._failed(f"has ended while {_said(doing)}") from error
+                remedy = f"try another kernel: {_NEEDS}" if doing == _BOOTING else ""
+                raise self._failed(f"has ended while {doing}", remedy) from error
             if line is not None and fits(line):
                 return line
-        raise self._failed(f"has said nothing for {seconds:g} s while {_said(doing)}")
+            if (whole := int(time.monotonic() - began)) > told:
+                told = whole
+                self._progress(f"{doing} {self.kernel}, {told} s")
+        remedy = f"{_BUSY}; or try another kernel: {_NEEDS}" if doing == _BOOTING else _BUSY
+        raise self._failed(f"has said nothing for {seconds:g} s while {doing}", remedy)
 
-    def _failed(self, what: str) -> GuestFailed:
+    def _failed(self, what: str, remedy: str) -> GuestFailed:
         """Say what has become of the guest, with its last words; it is killed."""
         assert self._channel
         assert self._emulator
@@ -166,12 +174,12 @@ class Machine:
         self._emulator.close()
         words = "\n".join(text for text in (errors, console) if text)
         told = "its last words:\n" + words if words else "it said nothing"
-        return GuestFailed(
-            f"the guest with {self.kernel} {what}; {told}",
-            "try again with less load on this machine, or another kernel "
-            "(it needs an initramfs, a serial console and devtmpfs)",
-        )
+        return GuestFailed(f"the guest with {self.kernel} {what}; {told}", remedy)
 
 
-def _said(doing: str) -> str:
-    return doing if doing == "booting" else f"at {doing}"
+def answers(
+    kernel: str, module: str, given: Any = None, *, progress: Progress = quiet
+) -> Iterator[Any]:
+    """Boot the kernel that ``--vm`` names, run one job in it, and yield what that yields."""
+    with Machine(parse(kernel, progress), progress=progress) as machine:
+        yield from machine.run(module, given)
