@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import struct
 from pathlib import Path
 
 import pytest
+from tests.live.images import image
 
 from refault.live.abi import Unavailable
 from refault.live.vm.debian import Package, choose, order, parse_madison
@@ -96,14 +96,6 @@ printf '\\0depends=kvm\\0' >"$3/lib/modules/r/kernel/kvm-amd.ko"
 printf '\\0depends=\\0' >"$3/lib/modules/r/kernel/kvm.ko"
 printf '\\0depends=\\0' >"$3/lib/modules/r/kernel/sound.ko"
 """
-
-
-def image(release: str) -> bytes:
-    """Return what every bzImage begins with, with a release."""
-    head = bytearray(0x400)
-    head[0x1FE:0x206] = b"\x55\xaa\0\0HdrS"
-    struct.pack_into("<H", head, 0x20E, 0x100)
-    return bytes(head[:0x300]) + release.encode() + b" (who@where) #1 SMP\0" + bytes(64)
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.live.images import image
 
 from refault.live.abi import Unavailable
 from refault.live.vm import emulator
 from refault.live.vm.kernel import Kernel
-from refault.live.vm.machine import GuestFailed, JobFailed, Machine
+from refault.live.vm.machine import GuestFailed, JobFailed, Machine, answers
 
 PLAYER = """#!{python}
 import json, os, re, signal, socket, sys, time
@@ -90,6 +91,17 @@ def test_answers_come_one_by_one_and_jobs_one_after_the_other(play: Play, pids: 
         assert next(left_half_way) == ["a.first", 0]
         assert list(machine.run("a.second", 2)) == [["a.second", 0], ["a.second", 1]]
     assert Path(f"{pids.parent}/bin/{emulator.QEMU}.halted").exists(), "it was let end by itself"
+
+
+def test_one_job_in_the_kernel_that_a_person_names(play: Play, tmp_path: Path) -> None:
+    play(
+        "ready()\nasked = heard()\nsay(job=1, answer=asked['input'])\nsay(job=1, end='')\nheard()\n"
+    )
+    (tmp_path / "bzImage").write_bytes(image("6.6.6-own"))
+    said: list[str] = []
+    given = {"deep": [1, None, "\u00e4"]}
+    assert list(answers(str(tmp_path / "bzImage"), "a.job", given, progress=said.append)) == [given]
+    assert said == ["preparing 6.6.6-own"]
 
 
 def test_a_panic_is_told_with_the_last_words_of_the_console(play: Play) -> None:
