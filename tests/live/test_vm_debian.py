@@ -85,8 +85,9 @@ APT_GET = """#!/bin/sh
 echo "$@" >>"$HERE/asked"
 [ -e "$HERE/offline" ] && { echo "E: Failed to fetch http://x" >&2; exit 100; }
 case "$*" in
-*update*) cp "$HERE/later" "$HERE/madison" ;;
-*download*) touch some.deb ;;
+*update*) [ ! -e "$HERE/later" ] || cp "$HERE/later" "$HERE/madison" ;;
+*download*6.1.0-56*) touch some.deb ;;
+*download*) echo "E: Failed to fetch http://x  404  Not Found" >&2; exit 100 ;;
 esac
 """
 DPKG_DEB = """#!/bin/sh
@@ -159,6 +160,22 @@ def test_lists_are_fetched_where_there_are_none(
     said: list[str] = []
     assert parse("debian:6.1", said.append).release == "6.1.0-56-cloud-amd64"
     assert said[0] == "updating the lists of packages"
+
+
+def test_lists_are_fetched_anew_where_what_they_say_is_gone(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    (machine / "madison").rename(machine / "later")
+    (machine / "madison").write_text(MADISON.replace("6.1.0-56", "6.1.0-55"))
+    assert parse("debian:6.1").release == "6.1.0-56-cloud-amd64"
+    asked = (machine / "asked").read_text().splitlines()
+    assert [line.split()[-1].split("=")[0] for line in asked] == [
+        "linux-image-6.1.0-55-cloud-amd64", "update", "linux-image-6.1.0-56-cloud-amd64"
+    ]  # fmt: skip
+    (machine / "later").unlink()
+    with pytest.raises(Unavailable, match="404"):
+        parse("debian:6.12")
 
 
 @pytest.mark.parametrize("text", ["debian:", "debian:bookworm", "debian:6.1;ls", "debian:../6.1"])

@@ -101,15 +101,30 @@ def fetch(version: str, progress: Callable[[str], None]) -> tuple[Path, Path]:
         raise Unavailable(f"debian:{version}: that is no version", "give one such as debian:6.1")
     kept = folder("kernels")
     try:
-        package = choose(available(progress), version)
-        place = kept / _place(package)
-        if not place.exists():
-            _download(package, place, progress)
+        place = _fetched(kept, version, available(progress), progress)
     except Unavailable:
         if not (found := _newest(kept, version)):
             raise
         place = found
     return place / "vmlinuz", place / "modules"
+
+
+def _fetched(
+    kept: Path, version: str, known: list[Package], progress: Callable[[str], None]
+) -> Path:
+    """Where the best package of a version is kept, now that it is; old lists are fetched anew."""
+    package = choose(known, version)
+    place = kept / _place(package)
+    if place.exists():
+        return place
+    try:
+        _download(package, place, progress)
+    except Unavailable:
+        newer = _updated(progress) if os.geteuid() == 0 else known
+        if newer == known:
+            raise
+        return _fetched(kept, version, newer, progress)
+    return place
 
 
 def _place(package: Package) -> str:
@@ -133,11 +148,14 @@ def available(progress: Callable[[str], None]) -> list[Package]:
     if not (shutil.which("apt-cache") and shutil.which("dpkg-deb")):
         raise Unavailable("there is no apt on this machine", REMEDY)
     found = _known()
-    if not found and os.geteuid() == 0:
-        progress("updating the lists of packages")
-        _run(["apt-get", "-q", "update"], seconds=300)
-        found = _known()
-    return found
+    return found or (_updated(progress) if os.geteuid() == 0 else [])
+
+
+def _updated(progress: Callable[[str], None]) -> list[Package]:
+    """All kernels that apt knows after it has asked its sources."""
+    progress("updating the lists of packages")
+    _run(["apt-get", "-q", "update"], seconds=300)
+    return _known()
 
 
 def _known() -> list[Package]:

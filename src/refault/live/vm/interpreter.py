@@ -75,7 +75,7 @@ class Module(NamedTuple):
 def for_guests() -> list[str]:
     """Modules of this package that may run in a guest: bindings, litmus tests, jobs, the init."""
     names = ["refault", "refault.errors"]
-    for path in sorted([*(PACKAGE / "litmus").glob("*.py"), *(PACKAGE / "live").rglob("*.py")]):
+    for path in _sources():
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         parts = parts[:-1] if parts[-1] == "__init__" else parts
         if parts[2:3] != ("vm",) or parts[3:4] in ((), ("guest",)):
@@ -151,7 +151,12 @@ def identity() -> Iterator[bytes]:
     for path in (program, *(elf.libraries(linker, program) if linker else ())):
         known = path.stat()
         yield repr((str(path), sys.version, known.st_size, known.st_mtime_ns)).encode()
-    sources = [PACKAGE / "__init__.py", PACKAGE / "errors.py", *(PACKAGE / "live").rglob("*.py")]
-    for path in sorted(sources):
+    sources = [PACKAGE / "__init__.py", PACKAGE / "errors.py", *_sources()]
+    for path in sources:
         yield path.relative_to(PACKAGE).as_posix().encode()
         yield path.read_bytes()
+
+
+def _sources() -> list[Path]:
+    """Where what guests get of ours may come from, and what packs it."""
+    return sorted([*(PACKAGE / "litmus").glob("*.py"), *(PACKAGE / "live").rglob("*.py")])
