@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.project import live_tables
+from tests.project import live_tables, order
 
 import refault.linux
 from refault import patches, plugins, scenarios
@@ -344,4 +344,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "live_allowed": live_tables.live_allowed,
     "live_forbidden": live_tables.live_forbidden,
     "live_tests": live_tables.live_tests,
+    "function_order": order.order,
+    "function_differences": order.differences,
+    "function_names": order.names,
+    "function_grain": order.grain,
 }

@@ -1,8 +1,8 @@
 """Filling page tables ahead of use (``mm/gup.c``, ``mm/madvise.c``, ``mm/mlock.c``).
 
 ``mlock(2)`` has a loop of its own around ``__get_user_pages()``, which begins each attempt anew.
-``MADV_POPULATE_*`` had one, too, up to 6.8: with a handler that wants the first attempt retried
-it never ended. Now it goes by GUP's own loop, which says of later attempts that they are.
+``MADV_POPULATE_*`` had one, too, up to 6.8: with a handler that asks each first attempt to be
+retried it never ended. Now it goes by GUP's own loop, which says of later attempts that they are.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from refault.linux import Kernel
 from refault.linux.modelled import modelled_function
 from refault.patches import resolve
 
-STEPS = 20_000
+STEPS = 5_000
 """Steps after which a run is given up: longer than any story that ends."""
 
 

@@ -37,11 +37,12 @@ SITUATIONS: dict[str, Told] = {}
 """All of them by name, in the order in which to show them."""
 
 
-def situation(name: str) -> Callable[[Story], Story]:
-    """Enter a story under a name; its docstring is the title."""
+def situation(name: str, title: str = "") -> Callable[[Story], Story]:
+    """Enter a story under a name; the title is its docstring unless given."""
 
     def enter(story: Story) -> Story:
-        SITUATIONS[name] = Told(name, (story.__doc__ or "").strip().rstrip("."), story)
+        said = title or (story.__doc__ or "").strip().rstrip(".")
+        SITUATIONS[name] = Told(name, said, story)
         return story
 
     return enter
@@ -96,7 +97,7 @@ def first_touch(k: Kernel, stage: Stage) -> None:
     _touched(k, stage, lambda page: page.store(1))
 
 
-situation("first-touch-graph")(first_touch)
+situation("first-touch-graph", "The same, with spin locks")(first_touch)
 
 
 @situation("zero-page-read")
@@ -162,7 +163,7 @@ def uffd_missing(k: Kernel, stage: Stage) -> None:
     _served(k, stage, lambda page: page.load())
 
 
-situation("uffd-missing-graph")(uffd_missing)
+situation("uffd-missing-graph", "The same, with spin locks")(uffd_missing)
 
 
 @situation("uffd-missing-shmem")
