@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+from bench import serving
 
 from refault.live import operations as do
 from refault.live.puppet import PAGE, Puppet
@@ -62,3 +66,14 @@ def test_other_events_do_not_stop_it(puppet: Puppet) -> None:
             dropping = do.advise(puppet.thread(), pages, 20 * PAGE, do.Advice.DONTNEED)
             assert touch.wait() == ord("c")
             assert dropping.wait() == 0
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="no compiler")
+def test_the_loop_in_c_serves_as_well(puppet: Puppet, tmp_path: Path) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("there is only one CPU")
+    binary = tmp_path / "serving"
+    subprocess.run(["gcc", "-O2", "-Wall", "-Werror", "-o", binary, serving.SOURCE], check=True)
+    for case in serving.CASES:
+        ours, theirs, ratio = serving.measure(case, 1, 64, binary)
+        assert min(ours, theirs, ratio) > 0
