@@ -9,8 +9,9 @@ import time
 import pytest
 
 from refault.live.abi import Nr
-from refault.live.operations import pipe
-from refault.live.puppet import PAGE, Puppet, Settled
+from refault.live.operations import pipe, write
+from refault.live.puppet import PAGE, Point, Puppet, Settled
+from refault.live.settle import Watch
 from refault.live.userfaultfd import Userfaultfd
 
 
@@ -73,3 +74,40 @@ def test_a_dead_thread(puppet: Puppet) -> None:
     started = time.monotonic()
     assert thread.settled(60).state in ("Z", "X")
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("files", [("stat",), ("stat", "wchan"), ("stat", "stack", "schedstat")])
+def test_where_less_can_be_read(puppet: Puppet, files: tuple[str, ...]) -> None:
+    thread, ends, page = puppet.thread(1), pipe(puppet.thread()), puppet.map()
+    watch = Watch(thread.proc, files)
+    try:
+        reading = thread.syscall(Nr.READ, ends.reader, page, 1)
+        settled = watch.settled(thread.slot, 5)
+        assert (settled.done, settled.state) == (False, "S")
+        assert any("pipe_read" in function for function in settled.stack) or "stack" not in files
+        puppet.thread().call(Nr.WRITE, ends.writer, page, 1)
+        assert watch.settled(thread.slot, 5).done
+        assert reading.result == 1
+        thread.store(page, 1, gate=True)
+        assert watch.settled(thread.slot, 0.02).state == "R"
+        puppet.open_gate()
+        assert watch.settled(thread.slot, 5).done
+    finally:
+        watch.close()
+
+
+@pytest.mark.usefixtures("uffd_allowed")
+def test_a_kernel_copy_with_a_signal_pending_spins(puppet: Puppet) -> None:
+    """The signal is not delivered before the system call returns, and until then it faults."""
+    uffd, thread, page = Userfaultfd.of(puppet), puppet.thread(1), puppet.map()
+    uffd.register(page, PAGE)
+    puppet.handle(signal.SIGUSR1)
+    writing = write(thread, pipe(puppet.thread()).writer, page, 8)
+    assert thread.settled().waits_in("handle_userfault")
+    thread.kill(signal.SIGUSR1)
+    settled = thread.settled(0.05)
+    assert (settled.done, settled.state, thread.handled.times) == (False, "R", 0)
+    uffd.zeropage(page, PAGE)
+    assert writing.wait() == 8
+    assert thread.handled.times == 1
+    assert thread.deliveries[0].point is Point.RETURNED

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -23,7 +24,9 @@ def fork(live: Callable[[], None], keep: tuple[int, ...] = ()) -> int:
     """
     parent, old = os.getpid(), signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = os.fork()
+        with warnings.catch_warnings():  # that we have threads: the child needs no lock of theirs
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
         if pid == 0:
             _become(live, parent, keep)
         with suppress(OSError):

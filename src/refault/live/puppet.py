@@ -185,9 +185,13 @@ class Puppet:
         prot: int = mmap.PROT_READ | mmap.PROT_WRITE,
         shared: bool = False,
         fd: int = -1,
+        flags: int = 0,
     ) -> int:
-        """Map memory in the puppet, anonymous if there is no ``fd``; returns its address there."""
-        flags = mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE
+        """Map memory in the puppet, anonymous if there is no ``fd``; returns its address there.
+
+        ``flags`` come on top: ``MAP_HUGETLB``, ``MAP_NORESERVE`` and such.
+        """
+        flags |= mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE
         flags |= mmap.MAP_ANONYMOUS if fd < 0 else 0
         return self.thread().call(Nr.MMAP, 0, pages * PAGE, prot, flags, fd, 0)
 

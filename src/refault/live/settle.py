@@ -28,6 +28,8 @@ PAUSE = 0.0003
 """Seconds between two looks at a stack that must not have changed."""
 
 
+FILES = ("syscall", "stat", "stack", "wchan", "schedstat")
+
 _Look = tuple[bytes, bytes, str, tuple[str, ...]]
 
 
@@ -49,12 +51,15 @@ class Settled(NamedTuple):
 
 
 class Watch:
-    """Open files of ``/proc`` on one thread, read again and again from their beginning."""
+    """Open files of ``/proc`` on one thread, read again and again from their beginning.
 
-    def __init__(self, thread: Thread) -> None:
+    ``files`` are those to use, of which some may be forbidden or missing; ``stat`` never is.
+    """
+
+    def __init__(self, thread: Thread, files: tuple[str, ...] = FILES) -> None:
         self.thread = thread
         self._fds: dict[str, int] = {}
-        for name in ("syscall", "stat", "stack", "wchan", "schedstat"):
+        for name in files:
             with suppress(OSError):
                 fd = os.open(thread.folder / name, os.O_RDONLY | os.O_CLOEXEC)
                 try:
