@@ -133,7 +133,7 @@ class Watch:
                 before = now
                 slot.sleep(slot.done, PAUSE)
             if time.monotonic() > start + timeout and slot.done != number:
-                return Settled(False, self.state, self.stack)
+                return Settled(False, now[2], now[3]) if now else Settled(False, "R", ())
         return Settled(True, "", ())
 
     def _stays(self, now: _Look, before: _Look | None) -> bool:
