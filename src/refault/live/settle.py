@@ -17,16 +17,47 @@ from .proc import Thread, functions
 from .slot import Slot
 
 WAITS_FOR_US = frozenset(
-    {"handle_userfault", "userfaultfd_event_wait_completion", "do_signal_stop", "pipe_read"}
+    {
+        "handle_userfault",
+        "userfaultfd_event_wait_completion",
+        "do_signal_stop",
+        "pipe_read",
+        "anon_pipe_read",
+        "futex_wait_queue",
+    }
 )
 """Functions that do not go on by themselves: one look at a stack with such a one is enough."""
 
-PASSING = frozenset({"io_schedule", "io_schedule_timeout", "msleep", "__wait_rcu_gp"})
+PASSING = frozenset(
+    {
+        "io_schedule",
+        "io_schedule_timeout",
+        "msleep",
+        "__wait_rcu_gp",
+        "vfs_coredump",
+        "do_coredump",
+        "do_exit",
+    }
+)
 """Functions that do go on by themselves, if one gives them time."""
 
-PAUSE = 0.0003
-"""Seconds between two looks at a stack that must not have changed."""
+LOCKS = frozenset(
+    {
+        "rwsem_down_read_slowpath",
+        "rwsem_down_write_slowpath",
+        "__mutex_lock",
+        "__mutex_lock_slowpath",
+        "mutex_lock",
+        "down_read",
+        "down_read_killable",
+        "down_write",
+        "down_write_killable",
+    }
+)
+"""Functions that wait for a lock, whose holder may be asleep, or only have lost its CPU."""
 
+PAUSE, LOCK_PAUSE = 0.0003, 0.02
+"""Seconds for which a stack must not change, and one that waits for a lock."""
 
 FILES = ("syscall", "stat", "stack", "wchan", "schedstat")
 
@@ -116,29 +147,32 @@ class Watch:
         number = slot.word(0)
         if slot.look(number, 60):
             return Settled(True, "", ())
-        start, before, looked = time.monotonic(), None, 0
+        start, before, since, looked = time.monotonic(), None, 0.0, 0
         while slot.done != number:
             if slot.begun != number and (looked := looked + 1) % 64:
                 os.sched_yield()  # it has still to wake up, unless it is stopped or dead
                 continue
             now = self._asleep()
+            if now != before:
+                before, since = now, time.monotonic()
             if now is None or (slot.begun != number and now[2] in ("S", "D")):
                 before = None
                 os.sched_yield()
-            elif now[2] not in ("S", "D") or self._stays(now, before):
+            elif now[2] not in ("S", "D") or self._stays(now, time.monotonic() - since):
                 if slot.done == number:
                     break
                 return Settled(False, now[2], now[3])
             else:
-                before = now
                 slot.sleep(slot.done, PAUSE)
             if time.monotonic() > start + timeout and slot.done != number:
                 return Settled(False, now[2], now[3]) if now else Settled(False, "R", ())
         return Settled(True, "", ())
 
-    def _stays(self, now: _Look, before: _Look | None) -> bool:
-        """Whether it will stay asleep until somebody does something."""
+    def _stays(self, now: _Look, seconds: float) -> bool:
+        """Whether who has slept for a time will sleep until somebody does something."""
         stack = now[3]
         if "syscall" in self._fds and not WAITS_FOR_US.isdisjoint(stack):
             return True
-        return now == before and PASSING.isdisjoint(stack)
+        if not PASSING.isdisjoint(stack):
+            return False
+        return seconds >= (PAUSE if LOCKS.isdisjoint(stack) else LOCK_PAUSE)
