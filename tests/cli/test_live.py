@@ -37,7 +37,7 @@ class Fake:
     def run(self, _module: str, given: Mapping[str, Any]) -> Iterator[Any]:
         """Answer."""
         self.given = given
-        yield {"release": f"6.18.1-{self.name}", "version": "", "memory_failure": "yes"}
+        yield {"release": f"6.18.1-{self.name}", "version": "", "memory_failure": True}
         for name, _program in given["programs"]:
             yield {"name": name, "outcomes": [], "missing": "", "remedy": "", **self.answer}
 

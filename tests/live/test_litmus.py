@@ -7,7 +7,7 @@ import pytest
 from refault.litmus.model import allowed
 from refault.litmus.model.operations import OPERATIONS as MODELLED
 from refault.litmus.program import said
-from refault.live.here import facts, variant
+from refault.live.facts import gather, variant
 from refault.live.play import observe
 from refault.live.play.looks import LOOKS
 from refault.live.play.operations import OPERATIONS
@@ -24,7 +24,7 @@ def test_model_and_kernel_can_do_the_same() -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.id)
 def test_nothing_is_observed_that_is_forbidden(scenario: Scenario) -> None:
     assert scenario.live is not None
-    may = allowed(scenario.live, variant(facts())).outcomes
+    may = allowed(scenario.live, variant(gather())).outcomes
     seen = observe(scenario.live, 10)
     assert seen
     assert not [said(outcome) for outcome in seen if outcome not in may]

@@ -12,7 +12,7 @@ from refault.explore.errors import UserError
 from refault.litmus.compare import Comparison, counted
 from refault.litmus.model import allowed
 from refault.live.abi import Unavailable
-from refault.live.here import variant as variant_of
+from refault.live.facts import variant as variant_of
 from refault.live.kernels import WORK, Place, places
 from refault.report.live import HEADING, histogram, line, summary, table
 from refault.scenarios import Scenario

@@ -12,7 +12,7 @@ from typing import Any
 from refault.litmus.program import Outcome, Program
 
 from .abi import Unavailable
-from .facts import facts
+from .facts import gather
 from .play import observe
 from .puppet import TimedOut
 
@@ -23,7 +23,7 @@ def main(work: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     Yields what the machine is, and then an answer for each program: its outcomes with their counts,
     or why there are none.
     """
-    yield facts()
+    yield gather()
     for name, data in work["programs"]:
         answer: dict[str, Any] = {"name": name, "outcomes": [], "missing": "", "remedy": ""}
         try:

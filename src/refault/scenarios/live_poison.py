@@ -28,7 +28,8 @@ def live_poison(t: Litmus) -> None:
 @litmus(source=f"{MFILL}; mfill_atomic_install_pte() takes a marker for a hole")
 def live_copy_over_poison(t: Litmus) -> None:
     """COPY brings a page to where one was poisoned, and then there is nothing to poison."""
-    p, program = t.memory(contents="poisoned page"), t.thread("program")
+    p, program = t.memory(), t.thread("program")
+    t.monitor.poison(p)
     t.monitor.poison(p)
     t.monitor.copy(p)
     t.monitor.poison(p)
