@@ -83,7 +83,7 @@ def test_a_range_is_whole_pages_of_user_space(start: int, length: int) -> None:
         bad = Request(start, length)
         assert userfaultfd_copy(uffd.ctx, bad) == -EINVAL
         assert userfaultfd_wake(uffd.ctx, bad) == -EINVAL
-        assert userfaultfd_register(uffd.ctx, bad, RegisterMode.MISSING) == -EINVAL
+        assert userfaultfd_register(uffd.ctx, bad, RegisterMode.MISSING).ret == -EINVAL
 
     assert one_after_the_other(tell) == "holds"
 

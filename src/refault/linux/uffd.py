@@ -21,10 +21,15 @@ from refault.linux.fs.userfaultfd.ioctl import (
 )
 from refault.linux.fs.userfaultfd.poll import Poll, do_poll
 from refault.linux.fs.userfaultfd.read import userfaultfd_read_iter
-from refault.linux.fs.userfaultfd.register import userfaultfd_register, userfaultfd_unregister
+from refault.linux.fs.userfaultfd.register import (
+    Registered,
+    userfaultfd_register,
+    userfaultfd_unregister,
+)
 from refault.linux.fs.userfaultfd.release import userfaultfd_release
 from refault.linux.include.uapi.userfaultfd import (
     PAGE_SIZE,
+    UFFD_API,
     ContinueMode,
     CopyMode,
     MoveMode,
@@ -66,11 +71,12 @@ class UserFaultFd:
         self,
         features: UffdFeature = UffdFeature.NONE,
         *,
+        api: int = UFFD_API,
         capable: bool = True,
         struct: UserStruct = WRITABLE,
     ) -> ApiResult:
         """``UFFDIO_API``: the handshake, by a program that has CAP_SYS_PTRACE or has not."""
-        return userfaultfd_api(self.ctx, features, capable=capable, struct=struct)
+        return userfaultfd_api(self.ctx, features, api=api, capable=capable, struct=struct)
 
     @system_call
     def register(
@@ -82,7 +88,14 @@ class UserFaultFd:
         struct: UserStruct = WRITABLE,
     ) -> int:
         """``UFFDIO_REGISTER``: returns 0 or -errno."""
-        return userfaultfd_register(self.ctx, _range(page, pages, struct), mode)
+        return userfaultfd_register(self.ctx, _range(page, pages, struct), mode).ret
+
+    @system_call
+    def registered(
+        self, page: Page, mode: RegisterMode = RegisterMode.MISSING, *, pages: int = 1
+    ) -> Registered:
+        """``UFFDIO_REGISTER``: what it returns, and which ioctls the range may be used with."""
+        return userfaultfd_register(self.ctx, _range(page, pages), mode)
 
     @system_call
     def unregister(self, page: Page, *, pages: int = 1) -> int:

@@ -9,7 +9,6 @@ from refault.linux.fs.userfaultfd.wake import wake_userfault
 from refault.linux.include.linux.mm_types import Vm, VmArea
 from refault.linux.include.uapi.errno import EFAULT, EINVAL
 from refault.linux.include.uapi.userfaultfd import (
-    API_FEATURES,
     UffdFeature,
     UffdRange,
     WriteprotectMode,
@@ -132,13 +131,8 @@ def _no_such_ioctl(ctx: UserfaultfdCtx, ask: Request, mode: WriteprotectMode) ->
     return -EINVAL
 
 
-def _features_before_wp() -> UffdFeature:
-    return API_FEATURES & ~(
-        UffdFeature.PAGEFAULT_FLAG_WP
-        | UffdFeature.WP_HUGETLBFS_SHMEM
-        | UffdFeature.WP_UNPOPULATED
-        | UffdFeature.WP_ASYNC
-    )
+def _not_offered() -> UffdFeature:
+    return UffdFeature.NONE
 
 
 def _not_for_wp(vma: VmArea, modes: Vm, asynchronous: bool) -> bool:
@@ -155,7 +149,10 @@ uffd_wp = Patch(
     "it from the beginning has it all the same",
     replaces={
         "userfaultfd_writeprotect": _no_such_ioctl,
-        "uffd_api_features": _features_before_wp,
+        "offers_wp": _not_offered,
+        "offers_wp_of_files": _not_offered,
+        "offers_wp_unpopulated": _not_offered,
+        "offers_wp_async": _not_offered,
         "vma_can_userfault": _not_for_wp,
     },
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from refault.linux.fs.userfaultfd.ctx import UffdFeature, UserfaultfdCtx
+from refault.linux.fs.userfaultfd.offers import OFFERS, all_offers
 from refault.linux.include.uapi.errno import EFAULT, EINVAL, EPERM
 from refault.linux.include.uapi.userfaultfd import API_FEATURES, UFFD_API, UserStruct
 from refault.linux.modelled import kernel_function
@@ -20,7 +22,19 @@ class ApiResult(NamedTuple):
 @kernel_function("fs/userfaultfd.c", quiet=True)
 def uffd_api_features() -> UffdFeature:
     """What this kernel can do."""
-    return API_FEATURES
+    return API_FEATURES & ~LATER | all_offers()
+
+
+LATER = UffdFeature(sum(OFFERS.values()))
+"""What came later than 5.0, and may be missing."""
+
+
+def known_features(replaced: Mapping[str, Callable[[], UffdFeature]]) -> UffdFeature:
+    """What a kernel offers in which these functions are replaced, said from outside of it."""
+    found = API_FEATURES & ~LATER
+    for name, feature in OFFERS.items():
+        found |= replaced[name]() if name in replaced else feature
+    return found
 
 
 @kernel_function("fs/userfaultfd.c", label="UFFDIO_API")

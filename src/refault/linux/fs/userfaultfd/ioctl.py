@@ -13,6 +13,7 @@ for are an ``-EAGAIN`` of the ioctl, or ``-errno``; ``-EFAULT`` also where nothi
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import IntFlag
 from typing import NamedTuple
 
 from refault.explore import note
@@ -40,7 +41,7 @@ from refault.linux.mm.userfaultfd.mfill import (
 )
 from refault.linux.mm.userfaultfd.move import Move, move_pages
 from refault.linux.mm.userfaultfd.wp import mwriteprotect_range
-from refault.linux.modelled import kernel_function
+from refault.linux.modelled import current, kernel_function
 
 TASK_SIZE = 0x7FFF_FFFF_F000
 """The end of user space on x86-64 with four levels of page tables."""
@@ -73,6 +74,25 @@ def validate_unaligned_range(start: int, length: int) -> int:
     """The same of a range that may start anywhere, as the source of a copy may."""
     bad = length % PAGE_SIZE or length <= 0 or not 0 <= start < TASK_SIZE
     return -EINVAL if bad or length > TASK_SIZE - start else 0
+
+
+def known_only(mode: IntFlag, *known: IntFlag) -> bool:
+    """Tell whether a mode has no bits but those."""
+    return not int(mode) & ~sum(map(int, known))
+
+
+def valid_mode(mode: IntFlag, *known: IntFlag) -> int:
+    """Look whether a mode has only bits that the ioctl knows; 0 or -EINVAL."""
+    return 0 if known_only(mode, *known) else -EINVAL
+
+
+def same_mm(ctx: UserfaultfdCtx) -> int:
+    """Look whether the caller is of the process that the userfaultfd is for; 0 or -EINVAL.
+
+    A thread of no process is taken to be.
+    """
+    process = current().process
+    return 0 if process is None or process.mm is ctx.mm else -EINVAL
 
 
 def _fill(
@@ -141,7 +161,10 @@ def userfaultfd_copy(
         ctx,
         ask,
         bool(mode & CopyMode.DONTWAKE),
-        lambda: validate_unaligned_range(source.address if source else 0, ask.length),
+        lambda: (
+            validate_unaligned_range(source.address if source else 0, ask.length)
+            or valid_mode(mode, CopyMode.DONTWAKE, CopyMode.WP)
+        ),
         lambda: mfill_atomic_copy(ctx, ask.dst, ask.length, mode, source),
     )
 
@@ -155,7 +178,7 @@ def userfaultfd_zeropage(
         ctx,
         ask,
         bool(mode & ZeropageMode.DONTWAKE),
-        lambda: 0,
+        lambda: valid_mode(mode, ZeropageMode.DONTWAKE),
         lambda: mfill_atomic_zeropage(ctx, ask.dst, ask.length),
     )
 
@@ -169,7 +192,7 @@ def userfaultfd_continue(
         ctx,
         ask,
         bool(mode & ContinueMode.DONTWAKE),
-        lambda: 0,
+        lambda: valid_mode(mode, ContinueMode.DONTWAKE, ContinueMode.WP),
         lambda: mfill_atomic_continue(ctx, ask.dst, ask.length, mode),
     )
 
@@ -183,7 +206,7 @@ def userfaultfd_poison(
         ctx,
         ask,
         bool(mode & PoisonMode.DONTWAKE),
-        lambda: 0,
+        lambda: valid_mode(mode, PoisonMode.DONTWAKE),
         lambda: mfill_atomic_poison(ctx, ask.dst, ask.length),
     )
 
@@ -192,12 +215,19 @@ def userfaultfd_poison(
 def userfaultfd_move(
     ctx: UserfaultfdCtx, ask: Request, src: int, mode: MoveMode = MoveMode.NONE
 ) -> int:
-    """Fill holes with pages from elsewhere in the process; returns the bytes moved, or -errno."""
+    """Fill holes with pages from elsewhere in the process; returns the bytes moved, or -errno.
+
+    Only a thread of that process may do so.
+    """
     return _fill(
         ctx,
         ask,
         bool(mode & MoveMode.DONTWAKE),
-        lambda: validate_range(src, ask.length),
+        lambda: (
+            same_mm(ctx)
+            or validate_range(src, ask.length)
+            or valid_mode(mode, MoveMode.DONTWAKE, MoveMode.ALLOW_SRC_HOLES)
+        ),
         lambda: move_pages(ctx, Move(ask.dst, src, ask.length, mode)),
     )
 
@@ -219,7 +249,9 @@ def userfaultfd_writeprotect(ctx: UserfaultfdCtx, ask: Request, mode: Writeprote
     if ask.struct is UserStruct.UNMAPPED:
         return -EFAULT
     protect = bool(mode & WriteprotectMode.WP)
-    if validate_range(ask.dst, ask.length) or (protect and mode & WriteprotectMode.DONTWAKE):
+    bad = valid_mode(mode, WriteprotectMode.WP, WriteprotectMode.DONTWAKE)
+    bad = bad or validate_range(ask.dst, ask.length)
+    if bad or (protect and mode & WriteprotectMode.DONTWAKE):
         return -EINVAL
     if not mmget_not_zero(ctx.mm):
         return -ESRCH

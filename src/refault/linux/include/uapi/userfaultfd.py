@@ -39,6 +39,19 @@ API_FEATURES = UffdFeature((1 << 17) - 1)
 """``UFFD_API_FEATURES``: all that a program may ask for."""
 
 
+class UffdIoctl(IntFlag):
+    """``uffdio_register.ioctls``: a bit for each ioctl that can be used on a range."""
+
+    NONE = 0
+    WAKE = 1 << 0x02
+    COPY = 1 << 0x03
+    ZEROPAGE = 1 << 0x04
+    MOVE = 1 << 0x05
+    WRITEPROTECT = 1 << 0x06
+    CONTINUE = 1 << 0x07
+    POISON = 1 << 0x08
+
+
 class RegisterMode(IntFlag):
     """``uffdio_register.mode``."""
 
