@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from refault.linux.arch.x86.kvm.x86 import kvm_arch_vcpu_ioctl_run
 from refault.linux.fs.direct_io import dio_read, dio_write, pipe_read, vmsplice_to_pipe
 from refault.linux.fs.pipe import Pipe, pipe_write
-from refault.linux.include.linux.foll import Foll
 from refault.linux.include.uapi.errno import EFAULT
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.entry.common import system_call
+from refault.linux.kernel.futex.core import get_futex_key
 from refault.linux.lib.usercopy import _copy_from_user, _copy_to_user
 from refault.linux.mm.filemap_rw import filemap_read, generic_perform_write
-from refault.linux.mm.gup.fast import get_user_pages_fast
 from refault.linux.mm.gup.fixup import fault_in_safe_writeable, fault_in_user_writeable
-from refault.linux.mm.gup.pages import put_page
 from refault.linux.mm.mempolicy import lookup_node
 from refault.linux.mm.populate import __mm_populate
 from refault.linux.mm.populate import madvise_populate as populate
@@ -33,13 +32,18 @@ if TYPE_CHECKING:
 @system_call
 def process_vm_readv(page: Page, pages: int = 1) -> Copied:
     """Read another process, by pinning its pages."""
-    return process_vm_rw(page.mm, page.address, pages)
+    return _in_pages(process_vm_rw(page.mm, page.address, pages * PAGE_SIZE))
 
 
 @system_call
 def process_vm_writev(page: Page, value: int, pages: int = 1) -> int:
     """Write to another process, by pinning its pages."""
-    return process_vm_rw(page.mm, page.address, pages, write=value).ret
+    length = pages * PAGE_SIZE
+    return _in_pages(process_vm_rw(page.mm, page.address, length, write=value)).ret
+
+
+def _in_pages(copied: Copied) -> Copied:
+    return copied._replace(ret=copied.ret // PAGE_SIZE) if copied.ret > 0 else copied
 
 
 @system_call
@@ -108,10 +112,7 @@ def kvm_run(kvm: Kvm, page: Page, value: int | None = None, *, code: Page | None
 @system_call
 def futex_key(page: Page) -> int:
     """What a futex call does first with a shared word: 0 or -errno (``get_futex_key()``)."""
-    found = get_user_pages_fast(page.mm, page.address, 1, Foll.WRITE)
-    for pfn in found.pfns:
-        put_page(pfn)
-    return min(found.ret, 0)
+    return get_futex_key(page.mm, page.address, write=True)
 
 
 @system_call

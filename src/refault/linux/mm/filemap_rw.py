@@ -15,8 +15,8 @@ from refault.linux.include.linux.page import change_folio, folio_put, frame
 from refault.linux.include.linux.sched.signal import fatal_signal_pending
 from refault.linux.include.uapi.errno import EFAULT, EINTR
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
+from refault.linux.lib.iov_iter import copy_page_to_iter
 from refault.linux.lib.usercopy import __copy_from_user_inatomic as copy_from_user_inatomic
-from refault.linux.lib.usercopy import _copy_to_user as copy_to_user
 from refault.linux.mm.filemap import folio_lock, folio_unlock
 from refault.linux.mm.filemap_fault import filemap_get_folio
 from refault.linux.mm.gup.fault_in import fault_in_readable
@@ -73,9 +73,9 @@ def filemap_read(file: File, mm: MmStruct, address: int, count: int) -> int:
         restart(read)
         length = min(PAGE_SIZE, count - read)
         pfn = _cached(file, read)
-        left = copy_to_user(mm, address + read, frame(pfn).data.read(), length)
+        copied = copy_page_to_iter(mm, address + read, frame(pfn).data.read(), length)
         folio_put(pfn)
-        read += length - left
-        if left:
+        read += copied
+        if copied < length:
             return read or -EFAULT
     return read

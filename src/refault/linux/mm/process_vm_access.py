@@ -17,7 +17,9 @@ from refault.linux.include.linux.page import frame
 from refault.linux.include.linux.pgtable import ZERO_PFN
 from refault.linux.include.uapi.errno import EFAULT
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
+from refault.linux.lib.iov_iter import copy_page_to_iter, reach, span
 from refault.linux.mm.gup.pages import (
+    Pages,
     get_user_pages_remote,
     pin_user_pages_remote,
     put_page,
@@ -43,23 +45,57 @@ def contents(pfn: int) -> int:
     return 0 if pfn == ZERO_PFN else frame(pfn).data.read()
 
 
+class Local(NamedTuple):
+    """A buffer of the caller, in its own memory."""
+
+    mm: MmStruct
+    address: int
+
+
 @kernel_function("mm/process_vm_access.c", label="process_vm_rw")
-def process_vm_rw(mm: MmStruct, start: int, pages: int, *, write: int | None = None) -> Copied:
-    """``process_vm_readv(2)``, or ``process_vm_writev(2)`` of a word to each page."""
-    foll = Foll.WRITE if write is not None else Foll.NONE
+def process_vm_rw(
+    mm: MmStruct, start: int, length: int, *, write: int | None = None, local: Local | None = None
+) -> Copied:
+    """``process_vm_readv(2)``, or ``process_vm_writev(2)`` of a word to each page; bytes or -EFAULT.
+
+    The ``local`` buffer of a read is copied to while the pages are pinned; without one it is there.
+    """
+    done: int = 0
+    data: tuple[int, ...] = ()
+    while done < length:
+        restart(done, data)
+        at, left = start + done, length - done
+        found = _pin(mm, at, left, Foll.NONE if write is None else Foll.WRITE)
+        if found.ret <= 0:
+            break
+        wanted = reach(found.ret, at, left)
+        moved = 0
+        for pfn in found.pfns:
+            if write is not None:
+                frame(pfn).data.write(write)
+            data = (*data, contents(pfn))
+            part = reach(1, at + moved, wanted - moved)
+            moved += _copy_out(local, done + moved, data[-1], part) if local else part
+        for pfn in found.pfns:
+            unpin_user_page(pfn)
+        done += moved
+        if moved < wanted:
+            break
+    return Copied(done or -EFAULT, data)
+
+
+def _pin(mm: MmStruct, start: int, length: int, foll: Foll) -> Pages:
+    """Pin the pages of so many bytes, as far as they are to be had."""
     mmap_read_lock(mm)
-    found = pin_user_pages_remote(mm, start, pages, foll)
+    first = start - start % PAGE_SIZE
+    found = pin_user_pages_remote(mm, first, span(start, length), foll)
     if found.locked:
         mmap_read_unlock(mm)
-    if found.ret <= 0:
-        return Copied(-EFAULT)
-    data = []
-    for pfn in found.pfns:
-        if write is not None:
-            frame(pfn).data.write(write)
-        data.append(contents(pfn))
-        unpin_user_page(pfn)
-    return Copied(found.ret, tuple(data))
+    return found
+
+
+def _copy_out(local: Local, offset: int, value: int, length: int) -> int:
+    return copy_page_to_iter(local.mm, local.address + offset, value, length)
 
 
 @kernel_function("mm/memory.c", label="access_remote_vm")

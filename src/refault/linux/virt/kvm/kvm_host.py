@@ -46,6 +46,7 @@ class Kvm:
     ``current_seq`` stands for ``mmu_invalidate_seq``: the CPUs since whose look at it there was no
     invalidation. ``in_progress`` counts those that go on. ``immediate_exit`` is the flag of that
     name in ``struct kvm_run``, by which a signal handler keeps the guest from being entered.
+    ``register`` is what the guest has loaded, as far as its instructions are emulated.
     """
 
     def __init__(self, program: Program, mm: MmStruct, name: str = "kvm") -> None:
@@ -55,6 +56,7 @@ class Kvm:
         self.current_seq: Cell[tuple[str, ...]] = program.cell(f"{name}.mmu_invalidate_seq", ())
         self.in_progress: Cell[int] = program.cell(f"{name}.mmu_invalidate_in_progress", 0)
         self.immediate_exit: Cell[bool] = program.cell(f"{name}.immediate_exit", False)
+        self.register: Cell[int | None] = program.cell(f"{name}.register", None)
         self.sptes: dict[int, Cell[Spte | None]] = {
             address: program.cell(f"{name}.spte({address:#x})", None) for address in mm.ptes
         }
