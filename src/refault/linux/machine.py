@@ -93,6 +93,7 @@ class Kernel(Memory):
         process: AddressSpace | Page | None = None,
         handlers: Handlers | None = None,
         blocked: Iterable[Signal] = (),
+        outside: bool = False,
     ) -> Callable[[F], F]: ...
 
     def thread(
@@ -105,6 +106,7 @@ class Kernel(Memory):
         process: AddressSpace | Page | None = None,
         handlers: Handlers | None = None,
         blocked: Iterable[Signal] = (),
+        outside: bool = False,
     ) -> Any:
         """Run a function as a thread; a decorator, with or without arguments.
 
@@ -113,13 +115,14 @@ class Kernel(Memory):
 
         A thread of a ``process`` can be sent signals. ``handlers`` says what the process does with
         them (a function, ``SA_RESTART(function)``, ``SIG_IGN``), ``blocked`` which of them the
-        thread blocks when it begins. A thread of no process has no signals.
+        thread blocks when it begins. A thread of no process has no signals; it is taken for one of
+        the process that it deals with, unless it is ``outside``.
         """
 
         def start(function: F) -> F:
             called = name or function.__name__
             signals = self._signals(called, process, handlers or {}, blockable(blocked))
-            self._start(called, function, cpu, daemon, *signals)
+            self._start(called, function, cpu, daemon, *signals, outside=outside)
             self._named[function] = called
             return function
 
@@ -195,6 +198,7 @@ class Kernel(Memory):
         daemon: bool,
         process: SignalStruct | None = None,
         blocked: Sigset = EMPTY,
+        outside: bool = False,
     ) -> None:
         if any(p.default is p.empty for p in inspect.signature(function).parameters.values()):
             raise UserError(
@@ -211,7 +215,9 @@ class Kernel(Memory):
                 f"two threads are called {name}", "give one of them another name: k.thread(name=…)"
             )
         where = len(self.tasks) if cpu is None else cpu
-        self.tasks[name] = Task(self.program, name, where, daemon, process=process, blocked=blocked)
+        self.tasks[name] = Task(
+            self.program, name, where, daemon, process=process, blocked=blocked, outside=outside
+        )
         self.add_task(self.tasks[name], self.frames_per_cpu)
         self.program.task(name, lambda: _run(function), daemon=daemon)
 

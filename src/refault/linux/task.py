@@ -24,6 +24,9 @@ class Task:
     ``cpu`` is where the thread runs; the model has one CPU a thread unless told otherwise, since
     a thread more on a CPU only takes behaviours away.
 
+    A thread that is ``outside`` belongs to a process of which nothing else matters: it has none of
+    the memory that the story is about.
+
     A thread of a ``process`` can be sent signals and has cells for them; any other has none. To
     these belongs ``sleep_state``, which Linux does not have: what it calls an interruptible sleep.
     """
@@ -37,10 +40,12 @@ class Task:
         *,
         process: SignalStruct | None = None,
         blocked: Sigset = (),
+        outside: bool = False,
     ) -> None:
         self.name = name
         self.cpu = cpu
         self.daemon = daemon
+        self.outside = outside
         self.state: Cell[TaskState] = program.cell(f"{name}.state", TASK_RUNNING)
         self.on_list: Cell[bool] = program.cell(f"{name}.on_list", False)
         self.wq_flag: Cell[bool] = program.cell(f"{name}.wq_flag", False)

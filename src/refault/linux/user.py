@@ -14,7 +14,7 @@ from refault.linux.fs.userfaultfd.fault import userfaultfd_must_wait
 from refault.linux.include.linux.foll import Foll
 from refault.linux.include.linux.mm_types import FaultFlag, MmStruct, Vm, VmArea, VmFaultInfo
 from refault.linux.include.linux.page import frame
-from refault.linux.include.linux.pgtable import ptep_get
+from refault.linux.include.linux.pgtable import Pte, ptep_get
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.entry.common import system_call
 from refault.linux.mm.gup.fast import get_user_pages_fast, pin_user_pages_fast
@@ -91,6 +91,10 @@ class Page:
         if address not in self.mm.ptes:
             raise UserError(f"{self.vma} has no page {index}", "map more: mmap(pages=…)")
         return Page(self.kernel, self.vma, address)
+
+    def pte(self) -> Pte:
+        """What the page table has here, to one look without a lock."""
+        return self.mm.pte(self.address).read()
 
     def store(self, value: int) -> None:
         """Write to the page."""

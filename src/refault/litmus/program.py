@@ -56,7 +56,9 @@ class Place(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """A mapping. ``kind`` is ``anon`` or ``shmem``; ``modes`` is how it is registered.
+    """A mapping. ``kind`` is ``anon`` or ``shmem``, or ``room`` for addresses with nothing there.
+
+    ``modes`` is how it is registered.
 
     ``modes`` has words of ``missing``, ``wp`` and ``minor``, none for memory that is not
     registered. ``contents`` is what each page holds at first: nothing, a ``page``, a ``zero page``;

@@ -113,6 +113,28 @@ class PageFlag(IntFlag):
 _ALL = sum(PageFlag)
 
 
+class Sight:
+    """Looks at the pages of a process, with its files in ``/proc`` kept open."""
+
+    def __init__(self, pid: int) -> None:
+        self._pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        self._mem = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+
+    def flags(self, address: int, pages: int) -> list[PageFlag]:
+        """What ``pagemap`` says of so many pages."""
+        data = os.pread(self._pagemap, 8 * pages, address // PAGE * 8)
+        return [PageFlag(entry & _ALL) for entry in struct.unpack(f"={pages}Q", data)]
+
+    def byte(self, address: int) -> int:
+        """The byte at an address, as a debugger reads it: what is missing is filled."""
+        return os.pread(self._mem, 1, address)[0]
+
+    def close(self) -> None:
+        """Close both files."""
+        os.close(self._pagemap)
+        os.close(self._mem)
+
+
 def page_flags(pid: int, address: int) -> PageFlag:
     """What ``pagemap`` says of a page."""
     with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pagemap:

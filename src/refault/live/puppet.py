@@ -55,6 +55,7 @@ SLOTS = 16
 SCRATCH_PAGES = 16
 _SLOT_PAGES = SLOTS * SLOT // PAGE
 _SA_SIGINFO, _SA_RESTORER, _SA_RESTART = 4, 0x04000000, 0x10000000
+_MAP_FIXED_NOREPLACE = 0x100000
 
 
 class Puppet:
@@ -186,14 +187,17 @@ class Puppet:
         shared: bool = False,
         fd: int = -1,
         flags: int = 0,
+        at: int = 0,
     ) -> int:
         """Map memory in the puppet, anonymous if there is no ``fd``; returns its address there.
 
-        ``flags`` come on top: ``MAP_HUGETLB``, ``MAP_NORESERVE`` and such.
+        ``flags`` come on top: ``MAP_HUGETLB``, ``MAP_NORESERVE`` and such. ``at`` is an address at
+        which nothing is yet, 0 to leave that to the kernel.
         """
         flags |= mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE
         flags |= mmap.MAP_ANONYMOUS if fd < 0 else 0
-        return self.thread().call(Nr.MMAP, 0, pages * PAGE, prot, flags, fd, 0)
+        flags |= _MAP_FIXED_NOREPLACE if at else 0
+        return self.thread().call(Nr.MMAP, at, pages * PAGE, prot, flags, fd, 0)
 
     def peek(self, address: int, size: int) -> bytes:
         """Read memory of the puppet, as a debugger does: what is missing is filled."""

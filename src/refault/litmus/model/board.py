@@ -21,6 +21,7 @@ from refault.linux.kernel.locking.lockdep import might_sleep
 from refault.linux.kernel.sched.core import _is_running, _look_for_signals
 from refault.linux.modelled import current, modelled_function
 from refault.litmus.program import DEAD, IDLE, SPINS, WAITS
+from refault.litmus.program import Program as Litmus
 
 if TYPE_CHECKING:
     from refault.explore import Program
@@ -97,13 +98,23 @@ def _has_turn(state: State, thread: str, move: int) -> bool:
     return state.move >= move or state.of(thread) == TOLD
 
 
+def plan_of(program: Litmus) -> Plan:
+    """Whose turn each move is."""
+    return tuple(frozenset(step.thread for step in move) for move in program.moves)
+
+
+def first(threads: tuple[str, ...], plan: Plan) -> State:
+    """The state in which a program begins."""
+    return _advance(State(-1, tuple((t, IDLE) for t in threads)), plan)
+
+
 class Board:
     """The cell, and what threads and watched functions do with it."""
 
     def __init__(self, program: Program, threads: tuple[str, ...], plan: Plan) -> None:
-        first = State(-1, tuple((t, IDLE) for t in threads))
+        self.names = threads
         self.plan = plan
-        self.cell = program.cell("board", _advance(first, plan))
+        self.cell = program.cell("board", first(threads, plan))
 
     def turn(self, thread: str, move: int) -> str:
         """Wait for a move; tells if it is on, was missed, or a signal is to be taken first."""

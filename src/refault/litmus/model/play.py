@@ -24,20 +24,23 @@ from refault.linux.kernel.signal.deliver import set_current_blocked
 from refault.linux.modelled import current, modelled_function
 from refault.litmus.program import IDLE, MISSED, MONITOR, Program, Step
 
-from .board import TOLD, Board, watch
+from .board import TOLD, Board, plan_of, watch
 from .operations import OPERATIONS
+from .room import Room, room
 from .world import Skipped, World
 
 Handlers = dict[Signal, Handler | Disposition | Sigaction]
 
 
-def play(program: Program, kernel: Kernel) -> World:
-    """Make the story of a program for a kernel; its outcome will be in ``World.outcome``."""
+def play(program: Program, kernel: Kernel, *, space: Room | None = None) -> World:
+    """Make the story of a program for a kernel; its outcome will be in ``World.outcome``.
+
+    ``space`` is what is set aside for its steps, by default what they can need.
+    """
     _require(program)
-    world = World(program, kernel)
+    world = World(program, kernel, room(program) if space is None else space)
     names = (*(thread.name for thread in program.threads), MONITOR)
-    plan = tuple(frozenset(step.thread for step in move) for move in program.moves)
-    world.board = Board(kernel.program, names, plan)
+    world.board = Board(kernel.program, names, plan_of(program))
     watch(kernel, world.board)
     _keep_siginfo(world)
     handlers = _handlers(world)
@@ -49,7 +52,7 @@ def play(program: Program, kernel: Kernel) -> World:
             handlers=handlers,
             blocked=[Signal[name] for name in thread.blocked],
         )(partial(_live, world, thread.name))
-    kernel.thread(name=MONITOR, daemon=True)(partial(_live, world, MONITOR))
+    kernel.thread(name=MONITOR, daemon=True, outside=True)(partial(_live, world, MONITOR))
     kernel.program.at_end(lambda view: None)
     return world
 

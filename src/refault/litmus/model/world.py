@@ -9,14 +9,15 @@ from refault.explore.errors import UserError
 from refault.linux.include.linux.mm_types import Vm
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, UffdFeature
 from refault.linux.user import COPIED as CONTENTS
-from refault.litmus.program import COPIED, Memory, Outcome, Place, Program, Step
+from refault.litmus.program import COPIED, MISSED, Memory, Outcome, Place, Program, Step
 
 if TYPE_CHECKING:
     from refault.explore import Cell
     from refault.linux import Kernel
     from refault.linux.user import Page
 
-    from .board import Board
+    from .board import Board, State
+    from .room import Room
 
 STORED = 1000
 """Stores of programs are kept apart by so much from what the model's COPY brings, a number too."""
@@ -37,7 +38,7 @@ class World:
 
     board: Board
 
-    def __init__(self, program: Program, kernel: Kernel) -> None:
+    def __init__(self, program: Program, kernel: Kernel, space: Room) -> None:
         self.program = program
         self.kernel = kernel
         self.process = kernel.mm()
@@ -48,6 +49,8 @@ class World:
             user_mode_only=program.user_mode_only,
         )
         self.pages = {memory.name: self._map(memory) for memory in program.memories}
+        self.process.spare(space.spares)
+        self._said: dict[str, str] | None = None
         self.handled = {
             t.name: kernel.program.cell(f"{t.name}.handled", 0) for t in program.threads
         }
@@ -59,6 +62,8 @@ class World:
         }
 
     def _map(self, memory: Memory) -> Page:
+        if memory.kind == "room":
+            return self.process.room(memory.pages)
         if memory.kind != "anon":
             raise UserError(f"memory of kind {memory.kind!r} has no model here", "use anon")
         modes = memory.modes
@@ -87,15 +92,32 @@ class World:
                 return f"{Place(memory.name, page)}{f'+{rest:#x}' if rest else ''}"
         return f"{address:#x}"
 
+    def begin(self, program: Program, said: dict[str, str]) -> None:
+        """Be of another program with the same memory and threads; values are put in ``said``."""
+        self.program = program
+        self._said = said
+
     def say(self, step: Step, value: str) -> None:
         """Write the value of a step down."""
-        if step.label:
+        if step.label and self._said is not None:
+            self._said[step.label] = value
+        elif step.label:
             self.seen[step.label].write(value)
 
     def outcome(self, cells: Mapping[str, Any]) -> Outcome:
         """The outcome of a run that ended with these values in the cells, by name."""
         values = {label: cells[cell.name] for label, cell in self.seen.items()}
-        return self.program.outcome({label: value for label, value in values.items() if value})
+        return self.values(values, cells[self.board.cell.name])
+
+    def values(self, said: Mapping[str, str], end: State) -> Outcome:
+        """The outcome of what was said, and of turns that were missed by who is still asleep."""
+        missed = {
+            step.label: MISSED
+            for number, thread in end.missed
+            for step in self.program.moves[number]
+            if step.thread == thread
+        }
+        return self.program.outcome(missed | {key: value for key, value in said.items() if value})
 
 
 def _features(names: tuple[str, ...]) -> UffdFeature:

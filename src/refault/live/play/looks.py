@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from refault.litmus.program import Step
 
 from ..abi import Nr
+from ..proc import PAGE, PageFlag
+from .operations.threads import byte
 
 if TYPE_CHECKING:
     from .observe import Performance
+    from .stage import Stage
 
 LOOKS: dict[str, Callable[[Any, Step], str]] = {}
 
@@ -32,6 +35,22 @@ def status(performance: Performance, step: Step) -> str:
 def handled(performance: Performance, step: Step) -> str:
     """How often a handler has run."""
     return str(performance.stage.thread(step.args["who"]).handled.times)
+
+
+@look
+def peek(performance: Performance, step: Step) -> str:
+    """What each page holds, and what userfaultfd has set there; nothing is faulted in."""
+    stage, count = performance.stage, step.args["pages"]
+    start = stage.address(step.args["at"])
+    flags = stage.sight.flags(start, count)
+    return "|".join(_page(stage, start + PAGE * n, flag) for n, flag in enumerate(flags))
+
+
+def _page(stage: Stage, address: int, flags: PageFlag) -> str:
+    words = ["wp"] * bool(flags & PageFlag.UFFD_WP) + ["guard"] * bool(flags & PageFlag.GUARD)
+    if flags & PageFlag.PRESENT:
+        return " ".join([byte(stage.sight.byte(address)), *words])
+    return " ".join(["marker", *words]) if flags & PageFlag.SWAPPED else "-"
 
 
 @look

@@ -57,9 +57,14 @@ class Performance:
             self._move(move)
         for name in self.status:
             self._collect(name)
-        if self.busy or DEAD in self.status.values():
+        if self.busy or self.dead:
             self.stage.spoilt = True
         return self.stage.program.outcome(self.values)
+
+    @property
+    def dead(self) -> bool:
+        """Whether somebody was killed."""
+        return DEAD in self.status.values()
 
     def _move(self, move: tuple[Step, ...]) -> None:
         queues: dict[str, list[Step]] = {}

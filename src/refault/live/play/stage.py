@@ -13,18 +13,22 @@ from __future__ import annotations
 import mmap
 import os
 import signal
+import time
 from types import TracebackType
 
 from refault.litmus.program import MONITOR, Memory, Place, Program
 
 from ..abi import Nr, Unavailable
-from ..puppet import PAGE, Puppet, PuppetThread
+from ..proc import Sight
+from ..puppet import PAGE, Puppet, PuppetThread, TimedOut
 from ..userfaultfd import UFFD_USER_MODE_ONLY, Feature, Mode, Userfaultfd, unavailable
 
 COPIED_BYTE = 0x5A
 SOURCE = 2 * PAGE
 """Where in shared memory COPY finds its pages; the structures of ioctls are below."""
 SOURCES = 8
+AREA = 0x1000_0000_0000
+"""Where the memory of programs is, a gap before and between: no other mapping comes near."""
 _PROT = {"rw": mmap.PROT_READ | mmap.PROT_WRITE, "r": mmap.PROT_READ, "": 0}
 
 
@@ -35,6 +39,7 @@ class Stage:
         self.program = program
         self.spoilt = False
         self.puppet = Puppet(1 + len(program.threads))
+        self.sight = Sight(self.puppet.pid)
         self.monitor: Puppet | None = None
         self.addresses: dict[str, int] = {}
         try:
@@ -74,14 +79,29 @@ class Stage:
                 f"UFFDIO_API refuses {names}: {error.strerror}", "this needs a newer kernel"
             ) from error
 
+    def _place(self, pages: int) -> int:
+        """Where memory goes: mappings have a gap between them, or the kernel would merge them."""
+        start = self._free
+        self._free += (pages + 1) * PAGE
+        return start
+
     def _map_all(self) -> None:
+        self._free = AREA + PAGE
+        self._cleared = False
         for memory in self.program.memories:
             self.addresses[memory.name] = self._map(memory)
 
     def _map(self, memory: Memory) -> int:
+        if memory.kind == "room":
+            return self._place(memory.pages)
         if memory.kind != "anon":
             raise Unavailable(f"memory of kind {memory.kind!r} cannot be mapped", "use anon")
-        start = self.puppet.map(memory.pages, prot=_PROT[memory.prot], shared=memory.shared)
+        start = self.puppet.map(
+            memory.pages,
+            prot=_PROT[memory.prot],
+            shared=memory.shared,
+            at=self._place(memory.pages),
+        )
         for page in range(memory.pages):
             at = start + page * PAGE
             if memory.contents == "page":
@@ -105,14 +125,33 @@ class Stage:
         if failed:
             raise Unavailable(f"{what}: {failed}", "this needs another kernel")
 
-    def renew(self) -> None:
-        """Make the memory anew, for another run; the stage must not be ``spoilt``."""
-        for memory in self.program.memories:
-            self.puppet.thread().call(Nr.MUNMAP, self.addresses[memory.name], memory.pages * PAGE)
+    def renew(self, program: Program | None = None) -> None:
+        """Make the memory anew, for another run; the stage must not be ``spoilt``.
+
+        That may be a run of another ``program`` with the same threads, features and handlers.
+        """
+        if not self._cleared and not self.rescue():
+            raise TimedOut("the memory of the last run does not go away")
+        self.program = program or self.program
         self.uffd.drain()
         for thread in self.puppet.threads:
             thread.slot.put("=2I", 112, 0, 0)
         self._map_all()
+
+    def rescue(self, seconds: float = 1.0) -> bool:
+        """Free threads that are asleep in a fault or an event; tells whether all are free.
+
+        The memory goes, so who faults again gets a signal, which ends the access.
+        """
+        going = self.puppet.thread().syscall(Nr.MUNMAP, AREA, self._free - AREA)
+        deadline = time.monotonic() + seconds
+        while not (going.done and not any(slot.busy for slot in self.puppet.slots)):
+            if time.monotonic() > deadline:
+                return False
+            self.uffd.drain()
+            self.uffd.wake(AREA, self._free - AREA)
+        self._cleared = True
+        return True
 
     def thread(self, name: str) -> PuppetThread:
         """A thread of the program, or the monitor's."""
@@ -147,6 +186,7 @@ class Stage:
 
     def close(self) -> None:
         """End both puppets."""
+        self.sight.close()
         self.puppet.close()
         if self.monitor is not None:
             self.monitor.close()

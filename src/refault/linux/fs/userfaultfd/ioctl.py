@@ -89,10 +89,11 @@ def valid_mode(mode: IntFlag, *known: IntFlag) -> int:
 def same_mm(ctx: UserfaultfdCtx) -> int:
     """Look whether the caller is of the process that the userfaultfd is for; 0 or -EINVAL.
 
-    A thread of no process is taken to be.
+    A thread of no process is taken to be, unless it is outside.
     """
-    process = current().process
-    return 0 if process is None or process.mm is ctx.mm else -EINVAL
+    task = current()
+    inside = not task.outside and (task.process is None or task.process.mm is ctx.mm)
+    return 0 if inside else -EINVAL
 
 
 def _fill(

@@ -1,0 +1,138 @@
+"""Programs at random: what is drawn, and how often.
+
+A program has two threads, a monitor outside and memory ``p`` and ``q``, with room ``r`` for what is
+mapped later. Memory is registered by steps, not beforehand, so that few different sets of cells are
+needed on the model. One step is one move: the order is forced, and a step of a thread that is busy
+is missed, on both sides. At the end all pages are looked at.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from refault.litmus.program import MONITOR, Memory, Place, Program, Step, Thread
+
+MEMORIES = (Memory("p", 4, modes=()), Memory("q", 2, modes=()), Memory("r", 4, kind="room"))
+THREADS = (Thread("a"), Thread("b"))
+FEATURES: tuple[tuple[str, ...], ...] = (
+    (),
+    ("PAGEFAULT_FLAG_WP", "WP_UNPOPULATED"),
+    ("EVENT_REMAP", "EVENT_REMOVE", "EVENT_UNMAP"),
+    ("WP_UNPOPULATED", "EVENT_REMAP", "EVENT_REMOVE", "EVENT_UNMAP"),
+    ("SIGBUS",),
+    ("WP_ASYNC", "WP_UNPOPULATED"),
+)
+"""Sets of features that are asked for; others change only what is told of a fault."""
+
+MODES = ("missing", "missing", "wp", "missing wp", "missing wp", "minor")
+PROTS = ("rw", "rw", "r", "")
+
+
+class Recipe(NamedTuple):
+    """How long programs are, and which steps they have (all, if none are named)."""
+
+    steps: int = 16
+    only: frozenset[str] = frozenset()
+
+
+class _Chef:
+    """Draws one program."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.sizes = {memory.name: memory.pages for memory in MEMORIES}
+
+    def where(self) -> Place:
+        name = self.chance.choices(("p", "q", "r"), (8, 3, 2))[0]
+        return Place(name, self.chance.randrange(self.sizes[name]))
+
+    def span(self, key: str = "at") -> dict[str, Any]:
+        """A place, and how many pages from there on: often one or all."""
+        at = self.where()
+        left = self.sizes[at.memory] - at.page
+        return {key: at, "pages": self.chance.choice((1, 1, left, self.chance.randint(1, left)))}
+
+    def flag(self, odds: int = 4) -> bool:
+        """True once in ``odds`` times."""
+        return self.chance.randrange(odds) == 0
+
+    def pair(self) -> tuple[Place, Place, int]:
+        """Two places and as many pages as there are behind both."""
+        one, two = self.where(), self.where()
+        left = min(self.sizes[one.memory] - one.page, self.sizes[two.memory] - two.page)
+        return one, two, self.chance.choice((1, 1, left))
+
+
+def _move(chef: _Chef) -> dict[str, Any]:
+    at, src, pages = chef.pair()
+    return {"at": at, "src": src, "pages": pages, "holes": chef.flag(2)}
+
+
+Draw = Callable[[_Chef], dict[str, Any]]
+
+ANYBODY: dict[str, tuple[int, Draw]] = {
+    "read": (10, lambda c: {}),
+    "copy": (12, lambda c: {**c.span(), "wp": c.flag(), "wake": not c.flag(5)}),
+    "zeropage": (6, lambda c: {**c.span(), "wake": not c.flag(5)}),
+    "wake": (4, lambda c: c.span()),
+    "protect": (8, lambda c: c.span()),
+    "unprotect": (8, lambda c: {**c.span(), "wake": not c.flag(5)}),
+    "resume": (1, lambda c: {**c.span(), "wake": not c.flag(5)}),
+    "poison": (3, lambda c: {**c.span(), "wake": not c.flag(5)}),
+    "move": (6, _move),
+    "register": (8, lambda c: {**c.span(), "modes": c.chance.choice(MODES)}),
+    "unregister": (3, lambda c: c.span()),
+}
+"""Steps that the monitor does as well as any thread: how often, and their arguments."""
+
+THREAD: dict[str, tuple[int, Draw]] = {
+    "load": (25, lambda c: {"at": c.where()}),
+    "store": (25, lambda c: {"at": c.where(), "value": c.chance.choice((7, 8, 9))}),
+}
+"""Steps of the threads of the process alone."""
+
+
+ANYTHING = Recipe()
+
+
+def generate(chance: random.Random, recipe: Recipe = ANYTHING) -> Program:
+    """Draw a program."""
+    chef = _Chef(chance)
+    steps = [_register(chef)]
+    while len(steps) < recipe.steps:
+        steps.append(_step(chef, recipe))
+    return finished(steps, chance.choice(FEATURES))
+
+
+def _register(chef: _Chef) -> Step:
+    """Most programs begin with all of ``p`` registered."""
+    args = {"at": Place("p"), "pages": 4, "modes": chef.chance.choice(MODES[:-1])}
+    return Step(MONITOR, "register", args, "")
+
+
+def _step(chef: _Chef, recipe: Recipe) -> Step:
+    thread = chef.chance.choices((MONITOR, "a", "b"), (5, 4, 3))[0]
+    menu = ANYBODY if thread == MONITOR or chef.flag(3) else THREAD
+    if thread == MONITOR and chef.flag(2):
+        thread = chef.chance.choice((MONITOR, "a", "b"))
+    names = [name for name in menu if not recipe.only or name in recipe.only]
+    if not names:
+        menu, names = (THREAD, [*THREAD]) if menu is ANYBODY else (ANYBODY, [*ANYBODY])
+        thread = "a" if menu is THREAD else thread
+    do = chef.chance.choices(names, [menu[name][0] for name in names])[0]
+    return Step(thread, do, menu[do][1](chef), "")
+
+
+def finished(steps: list[Step], features: tuple[str, ...]) -> Program:
+    """A program of these steps, one a move, with looks at the end and a label for each value."""
+    looks = [
+        *(Step(MONITOR, "status", {"who": t.name}, f"at the end {t.name}") for t in THREADS),
+        *(
+            Step(MONITOR, "peek", {"at": Place(m.name), "pages": m.pages}, f"at the end {m.name}")
+            for m in MEMORIES
+        ),
+    ]
+    named = [step._replace(label=f"{number}") for number, step in enumerate(steps)]
+    return Program(MEMORIES, THREADS, tuple((step,) for step in [*named, *looks]), features)
