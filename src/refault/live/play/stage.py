@@ -145,7 +145,7 @@ class Stage:
         """
         going = self.puppet.thread().syscall(Nr.MUNMAP, AREA, self._free - AREA)
         deadline = time.monotonic() + seconds
-        while not (going.done and not any(slot.busy for slot in self.puppet.slots)):
+        while not (going.done and not any(thread.slot.busy for thread in self.puppet.threads)):
             if time.monotonic() > deadline:
                 return False
             self.uffd.drain()
