@@ -137,7 +137,17 @@ class Sight:
 
 def page_flags(pid: int, address: int) -> PageFlag:
     """What ``pagemap`` says of a page."""
+    return PageFlag(_entry(pid, address) & _ALL)
+
+
+def page_frame(pid: int, address: int) -> int:
+    """The number of a page's frame; 0 where there is none, or for who is not root."""
+    entry = _entry(pid, address)
+    return entry & (1 << 55) - 1 if entry & PageFlag.PRESENT else 0
+
+
+def _entry(pid: int, address: int) -> int:
     with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pagemap:
         pagemap.seek(address // PAGE * 8)
         (entry,) = struct.unpack("=Q", pagemap.read(8))
-    return PageFlag(entry & _ALL)
+    return int(entry)

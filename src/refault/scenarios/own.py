@@ -23,6 +23,8 @@ from refault.scenarios import (
     kvm_postcopy,
     kvm_vmm,
     litmus_uffd_wp,
+    live_bugs_asleep,
+    live_bugs_pages,
     live_missing,
     live_poison,
     locks,
@@ -99,4 +101,6 @@ def refault_scenarios() -> list[ModuleType]:
         arch_unmapped,
         live_missing,
         live_poison,
+        live_bugs_asleep,
+        live_bugs_pages,
     ]

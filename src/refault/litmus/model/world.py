@@ -51,6 +51,9 @@ class World:
         self.pages = {memory.name: self._map(memory) for memory in program.memories}
         self.process.spare(space.spares)
         self._said: dict[str, str] | None = None
+        self.kpage = 0
+        if any(step.do == "merge" for step in program.steps):
+            self.kpage = kernel.ksm_page(CONTENTS)
         self.handled = {
             t.name: kernel.program.cell(f"{t.name}.handled", 0) for t in program.threads
         }

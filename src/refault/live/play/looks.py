@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from refault.litmus.program import Step
 
 from ..abi import Nr
-from ..proc import PAGE, PageFlag
+from ..proc import PAGE, PageFlag, page_flags
+from .ksm import merge as merge_pages
 from .operations.threads import byte
+from .stage import COPIED_BYTE
 
 if TYPE_CHECKING:
     from .observe import Performance
@@ -72,3 +74,19 @@ def kill(performance: Performance, step: Step) -> str:
     thread = stage.thread(step.args["who"])
     thread.kill(signal.Signals[step.args["signal"]])
     return "0"
+
+
+@look
+def protection(performance: Performance, step: Step) -> str:
+    """Whether userfaultfd has write-protected a page, by ``/proc/pid/pagemap``."""
+    stage = performance.stage
+    flags = page_flags(stage.puppet.pid, stage.address(step.args["at"]))
+    return "wp" if flags & PageFlag.UFFD_WP else "not wp"
+
+
+@look
+def merge(performance: Performance, step: Step) -> str:
+    """Have ``ksmd`` replace a page that COPY brought by one that has the same contents."""
+    stage = performance.stage
+    merged = merge_pages(stage.puppet, stage.address(step.args["at"]), COPIED_BYTE)
+    return "merged" if merged else "not merged"

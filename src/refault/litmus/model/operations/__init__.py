@@ -1,6 +1,6 @@
 """What the steps of a litmus test are on the model."""
 
-from . import pages, threads, userfaultfd
+from . import advice, arguments, pages, threads, userfaultfd
 from .registry import OPERATIONS
 
-__all__ = ["OPERATIONS", "pages", "threads", "userfaultfd"]
+__all__ = ["OPERATIONS", "advice", "arguments", "pages", "threads", "userfaultfd"]

@@ -1,0 +1,47 @@
+"""Litmus tests of known bugs: the model allows the bug, and with its repair it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from refault.litmus.model import allowed
+from refault.litmus.program import said
+from refault.scenarios import find
+
+
+def outcomes(id: str, variant: str = "") -> set[str]:
+    scenario = find(id)
+    assert scenario.live is not None
+    return {said(outcome) for outcome in allowed(scenario.live, variant).outcomes}
+
+
+@pytest.mark.parametrize(
+    ("id", "repair", "bug"),
+    [
+        ("live-unregister-protected", "with unregister_wakes_all_modes", "status='S "),
+        ("live-unregister-races", "with unregister_wakes_last", "load=blocked"),
+        ("live-unregister-races", "6.1", "load=blocked"),
+        ("live-result-unwritable", "with wake_despite_efault", "status='S "),
+        ("live-unprotected-in-part", "with wp_wakes_on_error", "status='S "),
+        ("live-poison-races", "with must_wait_poison", "load=blocked"),
+        ("live-zeropage-then-store", "with must_wait_ptl", "load=blocked"),
+        ("live-move-races", "with move_err_reset", "move=-EEXIST"),
+        ("live-move-races", "6.17", "move=-EEXIST"),
+        ("live-protected-for-nobody", "without uffd_mfill_vma_lock", "protection=wp"),
+        ("live-registered-anew", "with copy_retry_state", "filled=4096"),
+    ],
+)
+def test_a_repair_takes_the_bug_away(id: str, repair: str, bug: str) -> None:
+    assert [outcome for outcome in outcomes(id) if bug in outcome]
+    assert not [outcome for outcome in outcomes(id, repair) if bug in outcome]
+
+
+def test_a_lost_message_is_told_again_after_a_wake_up() -> None:
+    (outcome,) = outcomes("live-message-lost")
+    assert "read_nowhere=-EFAULT read=none" in outcome
+    assert "wake=0 read2='read p'" in outcome
+
+
+def test_merging_takes_the_protection_away() -> None:
+    (outcome,) = outcomes("live-merging-unprotects")
+    assert outcome.endswith("protection='not wp' store=stored read=none")
