@@ -13,9 +13,7 @@ def _not_offered() -> UffdFeature:
     return UffdFeature.NONE
 
 
-def _no_continue(
-    ctx: UserfaultfdCtx, ask: Request, mode: ContinueMode = ContinueMode.NONE
-) -> int:
+def _no_continue(ctx: UserfaultfdCtx, ask: Request, mode: ContinueMode = ContinueMode.NONE) -> int:
     return -EINVAL
 
 

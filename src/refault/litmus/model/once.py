@@ -37,9 +37,6 @@ class Unfit(ModelError):
     """The one run cannot tell what a search would."""
 
 
-
-
-
 class Turn(Runner):
     """A thread: it does its operations by itself, and gives way where one of them must wait."""
 
@@ -157,9 +154,7 @@ class Once:
         patches = resolve(variant)
         self.model = Model()
         self.space = room(program) if space is None else space
-        kernel = Kernel(
-            self.model, patches, arch=patches.arch, frames_per_cpu=self.space.frames
-        )
+        kernel = Kernel(self.model, patches, arch=patches.arch, frames_per_cpu=self.space.frames)
         self.world = play(program, kernel, space=self.space)
         self.values: list[int] = []
         self.last = False
