@@ -11,8 +11,10 @@ from click.testing import CliRunner, Result
 
 from refault.cli import cli
 from refault.cli import live as command
+from refault.cli import live_modes
 from refault.litmus.model import allowed
 from refault.live.abi import Unavailable
+from refault.live.fuzz import Tally
 from refault.scenarios import find
 
 TWO = "live-two-on-one-page"
@@ -121,3 +123,34 @@ def test_a_scenario_without_a_litmus_test_is_bad_input() -> None:
     result = CliRunner().invoke(cli, ["live", "eexist-wakes-nobody"])
     assert result.exit_code == 2
     assert "no litmus test is called eexist-wakes-nobody" in result.output
+
+
+def test_the_order_of_functions_of_a_recorded_kernel() -> None:
+    result = CliRunner().invoke(cli, ["live", "--functions", "first-touch", "--kernel", "6.1"])
+    assert result.exit_code == 0, result.output
+    assert "agree          1 of 1" in result.output
+
+
+def test_situations_and_kernels_that_nobody_recorded_are_bad_input() -> None:
+    result = CliRunner().invoke(cli, ["live", "--functions", "last-touch"])
+    assert result.exit_code == 2
+    assert "no situation is called last-touch" in result.output
+    result = CliRunner().invoke(cli, ["live", "--functions", "--kernel", "2.6"])
+    assert result.exit_code == 2
+    assert "nothing was recorded on 2.6" in result.output
+
+
+@pytest.mark.parametrize(("differences", "code"), [([], 0), (["p: load differs"], 1)])
+def test_fuzzing_ends_with_what_differs(
+    monkeypatch: pytest.MonkeyPatch, differences: list[str], code: int
+) -> None:
+    tally = Tally(seed=4, operations=20, sequences=2, differences=differences)
+    tally.discarded["no room"] = 1
+    monkeypatch.setattr(live_modes, "fuzz", lambda *_, **__: tally)
+    result = CliRunner().invoke(cli, ["live", "--fuzz", "20", "--seed", "4"])
+    assert result.exit_code == code
+    assert result.output.startswith(
+        f"20 operations in 2 programs, seed 4: {len(differences)} differ, 1 discarded\n"
+        "  discarded 1: no room\n"
+    )
+    assert all(difference in result.output for difference in differences)

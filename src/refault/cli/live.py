@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ from refault.live.kernels import WORK, Place, places
 from refault.report.live import HEADING, histogram, line, summary, table
 from refault.scenarios import Scenario
 
+from . import live_modes
 from .exits import EXPECTED, INCONCLUSIVE, UNEXPECTED
 from .options import json_option, plain_option, variant, variant_options
 from .select import scenarios
@@ -44,6 +46,25 @@ RUNS = 20
     "here. May be given several times.",
 )
 @click.option("--matrix", is_flag=True, help="Scenarios against kernels, in one table.")
+@click.option(
+    "--functions",
+    is_flag=True,
+    help="Compare the order of functions that kernels were recorded to call with the model's.",
+)
+@click.option(
+    "--fuzz",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Compare N random operations of random programs, on the running kernel.",
+)
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    default=Path(".refault/fuzz"),
+    show_default=True,
+    metavar="DIR",
+    help="Where --fuzz saves what differs.",
+)
 @variant_options
 @json_option
 @plain_option
@@ -55,13 +76,20 @@ def command(ctx: click.Context, /, names: tuple[str, ...], **options: Any) -> No
     model is taken at the version of that kernel unless a variant is named. An outcome that the
     model forbids ends it with exit code 1.
     """
+    status = Status(plain=options["plain"])
+    if options["functions"]:
+        kernel, as_json = options["kernel"], options["as_json"]
+        ctx.exit(live_modes.functions(names, kernel, as_json=as_json, status=status))
+    if options["fuzz"]:
+        seed, folder = options["seed"], options["save"]
+        ctx.exit(live_modes.fuzzing(options["fuzz"], seed=seed, folder=folder, status=status))
     chosen = [s for s, _ in scenarios(names) if s.live is not None]
     if not chosen:
         raise UserError(
             f"no litmus test is called {' '.join(names)}",
             "refault list 'live-*' names those that can be observed on a real kernel",
         )
-    session = Session(chosen, variant(options), options)
+    session = Session(chosen, variant(options), options, status)
     ctx.exit(session.run(places(options["vm"], session.status.say)))
 
 
@@ -69,12 +97,16 @@ class Session:
     """One run of the command: kernels one after the other, each with all scenarios."""
 
     def __init__(
-        self, chosen: list[Scenario], variant: str | None, options: dict[str, Any]
+        self,
+        chosen: list[Scenario],
+        variant: str | None,
+        options: dict[str, Any],
+        status: Status,
     ) -> None:
         self.chosen = chosen
         self.variant = variant
         self.options = options
-        self.status = Status(plain=options["plain"])
+        self.status = status
         self.found: list[Comparison] = []
         self.lines = not options["as_json"] and not options["matrix"]
 
