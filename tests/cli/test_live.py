@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from refault.cli import cli
+from refault.cli import cli, live_modes
 from refault.cli import live as command
-from refault.cli import live_modes
 from refault.litmus.model import allowed
 from refault.live.abi import Unavailable
 from refault.live.fuzz import Tally
@@ -128,7 +127,7 @@ def test_a_scenario_without_a_litmus_test_is_bad_input() -> None:
 def test_the_order_of_functions_of_a_recorded_kernel() -> None:
     result = CliRunner().invoke(cli, ["live", "--functions", "first-touch", "--kernel", "6.1"])
     assert result.exit_code == 0, result.output
-    assert "agree          1 of 1" in result.output
+    assert "agree             1 of 1" in result.output
 
 
 def test_situations_and_kernels_that_nobody_recorded_are_bad_input() -> None:

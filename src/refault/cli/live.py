@@ -11,7 +11,8 @@ import msgspec
 
 from refault.explore.errors import UserError
 from refault.litmus.compare import Comparison, counted
-from refault.litmus.model import allowed
+from refault.litmus.model import Refused, allowed
+from refault.litmus.program import Outcome, Program
 from refault.live.abi import Unavailable
 from refault.live.facts import variant as variant_of
 from refault.live.kernels import WORK, Place, places
@@ -93,6 +94,14 @@ def command(ctx: click.Context, /, names: tuple[str, ...], **options: Any) -> No
     ctx.exit(session.run(places(options["vm"], session.status.say)))
 
 
+def _outcomes(program: Program, variant: str) -> frozenset[Outcome]:
+    """What the model allows: nothing where that version cannot even begin."""
+    try:
+        return allowed(program, variant).outcomes
+    except Refused:
+        return frozenset()
+
+
 class Session:
     """One run of the command: kernels one after the other, each with all scenarios."""
 
@@ -155,7 +164,7 @@ class Session:
         for scenario, answer in zip(self.chosen, answers, strict=True):
             self.status.say(f"{facts['release']}: {scenario.id}")
             assert scenario.live is not None
-            may = allowed(scenario.live, told).outcomes
+            may = _outcomes(scenario.live, told)
             self._tell(
                 Comparison(
                     scenario.id,

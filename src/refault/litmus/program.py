@@ -18,6 +18,11 @@ value                    said by
 ``4096``, ``-EEXIST``    a system call: bytes, or the error
 ``none``                 a read of a userfaultfd that has no message
 ``write p``, ``fork``    a message: the fault's flags and page, or the event
+``unmap p x2``           an event of two pages; ``remap p to q``
+``IN``, ``ERR``          a poll; ``nothing`` if the descriptor is ready for nothing
+``0x1ff``                the features that a handshake has offered
+``copy wake``            the ioctls that a registered range can be used with
+``protected``            what pagemap says of a page; or ``not``
 ``S handle_userfault``   the status of a thread: its sleep, and where it is
 ``idle``, ``spins``      it has nothing to do; it runs in the kernel for ever
 ``dead``, ``missed``     it is no more; it was busy when its turn came
@@ -56,14 +61,15 @@ class Place(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """A mapping. ``kind`` is ``anon`` or ``shmem``, or ``room`` for addresses with nothing there.
+    """A mapping. ``kind`` is ``anon``, ``shmem``, ``file`` (on disk), ``hugetlb``, or ``room``.
 
-    ``modes`` is how it is registered.
+    Room is where nothing is, to be moved to. ``modes`` is how it is registered.
 
     ``modes`` has words of ``missing``, ``wp`` and ``minor``, none for memory that is not
     registered. ``contents`` is what each page holds at first: nothing, a ``page``, a ``zero page``;
     of shmem, ``cached`` for a page that is in the file but not mapped. ``protected`` pages are
-    write-protected by the userfaultfd; ``prot`` is ``rw``, ``r`` or nothing.
+    write-protected by the userfaultfd; ``prot`` is ``rw``, ``r`` or nothing. A mapping ``of``
+    another's file maps that; of its own, else.
     """
 
     name: str
@@ -74,6 +80,7 @@ class Memory(NamedTuple):
     contents: str = ""
     protected: bool = False
     prot: str = "rw"
+    of: str = ""
 
 
 class Thread(NamedTuple):
@@ -105,7 +112,8 @@ class Program(NamedTuple):
 
     ``features`` are names of ``UFFD_FEATURE_*``. The process has a handler for each signal in
     ``handlers``, with SA_RESTART or not, which notes that it ran. SIGBUS and SIGSEGV end the access
-    that they come from, unless they are ``bare`` and kill.
+    that they come from, unless they are ``bare`` and kill. Reads of the userfaultfd wait where it
+    is ``blocking``; without ``handshake`` it has not been asked for anything yet.
     """
 
     memories: tuple[Memory, ...]
@@ -115,6 +123,8 @@ class Program(NamedTuple):
     user_mode_only: bool = False
     handlers: tuple[tuple[str, bool], ...] = ()
     bare: bool = False
+    blocking: bool = False
+    handshake: bool = True
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -145,6 +155,8 @@ class Program(NamedTuple):
             "user_mode_only": self.user_mode_only,
             "handlers": list(self.handlers),
             "bare": self.bare,
+            "blocking": self.blocking,
+            "handshake": self.handshake,
         }
 
     @classmethod
@@ -158,6 +170,8 @@ class Program(NamedTuple):
             bool(data["user_mode_only"]),
             _deep(data["handlers"]),
             bool(data["bare"]),
+            bool(data["blocking"]),
+            bool(data["handshake"]),
         )
 
 

@@ -6,27 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .program import MONITOR, Memory, Place, Program, Step, Thread
+from .actions_memory import MemoryActions
+from .places import At, Range, place
+from .program import MONITOR, Memory, Program, Step, Thread
 
-
-class Range:
-    """Memory of the story: itself is its first page, ``memory[1]`` the next."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-
-    def __getitem__(self, page: int) -> Place:
-        if not 0 <= page < self.memory.pages:
-            raise IndexError(f"{self.memory.name} has {self.memory.pages} pages")
-        return Place(self.memory.name, page)
-
-
-At = Range | Place
-
-
-def place(at: At) -> Place:
-    """A page by what names it."""
-    return at[0] if isinstance(at, Range) else at
+__all__ = ["Actor", "At", "Litmus", "Range", "place"]
 
 
 class Litmus:
@@ -44,6 +28,8 @@ class Litmus:
         self._user_mode_only = False
         self._handlers: tuple[tuple[str, bool], ...] = ()
         self._bare = False
+        self._blocking = False
+        self._handshake = True
         self._open = False
         self._labels: dict[str, int] = {}
         self.monitor = Actor(self, MONITOR)
@@ -59,12 +45,22 @@ class Litmus:
             self._user_mode_only,
             self._handlers,
             self._bare,
+            self._blocking,
+            self._handshake,
         )
 
-    def userfaultfd(self, *features: str, user_mode_only: bool = False) -> None:
+    def userfaultfd(
+        self,
+        *features: str,
+        user_mode_only: bool = False,
+        blocking: bool = False,
+        handshake: bool = True,
+    ) -> None:
         """Say what the userfaultfd is asked for, by names of ``UFFD_FEATURE_*``."""
         self._features = features
         self._user_mode_only = user_mode_only
+        self._blocking = blocking
+        self._handshake = handshake
 
     def memory(
         self,
@@ -77,11 +73,27 @@ class Litmus:
         contents: str = "",
         protected: bool = False,
         prot: str = "rw",
+        of: Range | None = None,
     ) -> Range:
         """Map memory; see ``program.Memory``. ``modes`` are words with blanks between them."""
-        words = tuple(modes.split())
-        self._memories.append(Memory(name, pages, kind, shared, words, contents, protected, prot))
+        self._memories.append(
+            Memory(
+                name,
+                pages,
+                kind,
+                shared,
+                tuple(modes.split()),
+                contents,
+                protected,
+                prot,
+                of.memory.name if of else "",
+            )
+        )
         return Range(self._memories[-1])
+
+    def room(self, name: str = "q", pages: int = 1) -> Range:
+        """Leave room where nothing is, for memory to be moved to."""
+        return self.memory(name, pages, kind="room", modes="")
 
     def handle(self, *signals: str, restart: bool = False) -> None:
         """Have the process note that these signals came, with SA_RESTART or without."""
@@ -116,7 +128,7 @@ class Litmus:
         self._moves[-1].append(Step(thread, do, args, label))
 
 
-class Actor:
+class Actor(MemoryActions):
     """A thread of the story. What it does is named like what it stands for.
 
     Places are pages; ``label`` names the value that a step gives, the step's own name by default.

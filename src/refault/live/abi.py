@@ -29,6 +29,7 @@ class Nr(IntEnum):
     RT_SIGACTION = 13
     RT_SIGPROCMASK = 14
     IOCTL = 16
+    PWRITE64 = 18
     READV = 19
     ACCESS = 21
     PIPE = 22

@@ -2,5 +2,6 @@
 
 from .allowed import Allowed, allowed
 from .play import play
+from .world import Refused
 
-__all__ = ["Allowed", "allowed", "play"]
+__all__ = ["Allowed", "Refused", "allowed", "play"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from refault.explore.errors import UserError
+from refault.linux.fs.userfaultfd.api import known_features
 from refault.linux.include.linux.mm_types import Vm
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, UffdFeature
 from refault.linux.user import COPIED as CONTENTS
@@ -14,6 +15,7 @@ from refault.litmus.program import COPIED, MISSED, Memory, Outcome, Place, Progr
 if TYPE_CHECKING:
     from refault.explore import Cell
     from refault.linux import Kernel
+    from refault.linux.include.linux.fs import File
     from refault.linux.user import Page
 
     from .board import Board, State
@@ -44,11 +46,15 @@ class World:
         self.process = kernel.mm()
         self.uffd = kernel.userfaultfd(
             self.process,
-            nonblock=True,
-            features=_features(program.features),
+            nonblock=not program.blocking,
+            features=_granted(program, kernel) if program.handshake else None,
             user_mode_only=program.user_mode_only,
         )
-        self.pages = {memory.name: self._map(memory) for memory in program.memories}
+        self.elsewhere = kernel.mm("elsewhere")
+        self.files: dict[str, File] = {}
+        self.pages: dict[str, Page] = {}
+        for memory in program.memories:
+            self.pages[memory.name] = self._map(memory)
         self.process.spare(space.spares)
         self._said: dict[str, str] | None = None
         self.kpage = 0
@@ -67,25 +73,52 @@ class World:
     def _map(self, memory: Memory) -> Page:
         if memory.kind == "room":
             return self.process.room(memory.pages)
-        if memory.kind != "anon":
-            raise UserError(f"memory of kind {memory.kind!r} has no model here", "use anon")
+        if memory.kind == "hugetlb":
+            self.kernel.huge_pages(memory.pages)
         modes = memory.modes
+        contents = "" if memory.contents == "cached" else memory.contents
         return self.process.mmap(
             _PROT[memory.prot],
             uffd=self.uffd if modes else None,
             missing="missing" in modes,
             wp="wp" in modes,
             minor="minor" in modes,
-            contents=memory.contents,
+            contents=contents,
             protected=memory.protected,
             pages=memory.pages,
+            file=self._file(memory),
             shared=memory.shared,
+            hugetlb=memory.kind == "hugetlb",
+        )
+
+    def _file(self, memory: Memory) -> File | None:
+        """The file of a mapping that has one: another's, or one of its own."""
+        if memory.kind in ("anon", "hugetlb"):
+            return None
+        name = memory.of or memory.name
+        if name not in self.files:
+            self.files[name] = self._new_file(memory)
+        return self.files[name]
+
+    def _new_file(self, memory: Memory) -> File:
+        name, pages = f"file {memory.name}", memory.pages
+        if memory.kind == "file":
+            return self.kernel.file(name, pages=pages)
+        if memory.kind == "shmem":
+            return self.kernel.tmpfs_file(name, pages=pages, cached=memory.contents == "cached")
+        raise UserError(
+            f"memory of kind {memory.kind!r} has no model here",
+            "there are anon, shmem, file, hugetlb and room",
         )
 
     def page(self, place: Place) -> Page:
         """The page at a place."""
         first = self.pages[place.memory]
         return first[place.page] if place.page else first
+
+    def kind(self, place: Place) -> str:
+        """The kind of memory that a place is in."""
+        return next(m.kind for m in self.program.memories if m.name == place.memory)
 
     def name(self, address: int) -> str:
         """A place by its address."""
@@ -123,7 +156,12 @@ class World:
         return self.program.outcome(missed | {key: value for key, value in said.items() if value})
 
 
-def _features(names: tuple[str, ...]) -> UffdFeature:
+class Refused(UserError):
+    """A version of the kernel that cannot do what the program begins with."""
+
+
+def features(names: tuple[str, ...]) -> UffdFeature:
+    """``UFFD_FEATURE_*`` by their names."""
     found = UffdFeature.NONE
     for name in names:
         if name not in UffdFeature.__members__:
@@ -133,6 +171,15 @@ def _features(names: tuple[str, ...]) -> UffdFeature:
             )
         found |= UffdFeature[name]
     return found
+
+
+def _granted(program: Program, kernel: Kernel) -> UffdFeature:
+    """What the userfaultfd has been asked for, if this version offers it."""
+    wanted = features(program.features)
+    missing = wanted & ~known_features(kernel.patched)
+    if missing:
+        raise Refused(f"this version has no UFFD_FEATURE_{missing.name}", "take a newer one")
+    return wanted
 
 
 def byte(value: int) -> str:

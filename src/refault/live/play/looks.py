@@ -90,3 +90,11 @@ def merge(performance: Performance, step: Step) -> str:
     stage = performance.stage
     merged = merge_pages(stage.puppet, stage.address(step.args["at"]), COPIED_BYTE)
     return "merged" if merged else "not merged"
+
+
+@look
+def pagemap(performance: Performance, step: Step) -> str:
+    """Look into ``/proc/pid/pagemap``."""
+    stage = performance.stage
+    flags = page_flags(stage.puppet.pid, stage.address(step.args["at"]))
+    return "protected" if flags & PageFlag.UFFD_WP else "not"

@@ -10,7 +10,6 @@ is open: between runs only the memory is made anew.
 
 from __future__ import annotations
 
-import mmap
 import os
 import signal
 import time
@@ -22,6 +21,7 @@ from ..abi import Nr, Unavailable
 from ..proc import Sight
 from ..puppet import PAGE, Puppet, PuppetThread, TimedOut
 from ..userfaultfd import UFFD_USER_MODE_ONLY, Feature, Mode, Userfaultfd, unavailable
+from .memory import HugePages, map_memory, page_size
 
 COPIED_BYTE = 0x5A
 SOURCE = 2 * PAGE
@@ -29,7 +29,6 @@ SOURCE = 2 * PAGE
 SOURCES = 8
 AREA = 0x1000_0000_0000
 """Where the memory of programs is, a gap before and between: no other mapping comes near."""
-_PROT = {"rw": mmap.PROT_READ | mmap.PROT_WRITE, "r": mmap.PROT_READ, "": 0}
 
 
 class Stage:
@@ -37,7 +36,12 @@ class Stage:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.spoilt = False
+        self.spoilt = "EVENT_UNMAP" in program.features
+        self._sources: dict[int, int] = {}
+        self.files: dict[str, int] = {}
+        self._free = AREA + PAGE
+        self._cleared = False
+        self.pool = HugePages(sum(m.pages for m in program.memories if m.kind == "hugetlb"))
         self.puppet = Puppet(1 + len(program.threads))
         self.sight = Sight(self.puppet.pid)
         self.monitor: Puppet | None = None
@@ -51,14 +55,15 @@ class Stage:
     def _open(self) -> None:
         puppet = self.puppet
         puppet.write_scratch(SOURCE, bytes([COPIED_BYTE]) * PAGE * SOURCES)
-        flags = os.O_CLOEXEC | os.O_NONBLOCK
+        flags = os.O_CLOEXEC | (0 if self.program.blocking else os.O_NONBLOCK)
         flags |= UFFD_USER_MODE_ONLY if self.program.user_mode_only else 0
         try:
             self.fd_inside = puppet.thread().call(Nr.USERFAULTFD, flags)
         except OSError as error:
             raise unavailable(error) from error
         self.uffd = Userfaultfd(puppet.take(self.fd_inside))
-        self._handshake()
+        if self.program.handshake:
+            self._handshake()
         self.monitor = Puppet(1, gate=puppet, keep=(self.uffd.fd,))
         if not self.program.bare:
             for number in (signal.SIGBUS, signal.SIGSEGV):
@@ -79,10 +84,10 @@ class Stage:
                 f"UFFDIO_API refuses {names}: {error.strerror}", "this needs a newer kernel"
             ) from error
 
-    def _place(self, pages: int) -> int:
+    def place(self, size: int, alignment: int) -> int:
         """Where memory goes: mappings have a gap between them, or the kernel would merge them."""
-        start = self._free
-        self._free += (pages + 1) * PAGE
+        start = -(-self._free // alignment) * alignment
+        self._free = start + size + PAGE
         return start
 
     def _map_all(self) -> None:
@@ -92,32 +97,15 @@ class Stage:
             self.addresses[memory.name] = self._map(memory)
 
     def _map(self, memory: Memory) -> int:
+        start = map_memory(self, memory)
         if memory.kind == "room":
-            return self._place(memory.pages)
-        if memory.kind != "anon":
-            raise Unavailable(f"memory of kind {memory.kind!r} cannot be mapped", "use anon")
-        start = self.puppet.map(
-            memory.pages,
-            prot=_PROT[memory.prot],
-            shared=memory.shared,
-            at=self._place(memory.pages),
-        )
-        for page in range(memory.pages):
-            at = start + page * PAGE
-            if memory.contents == "page":
-                self.puppet.thread().store(at, 0).wait()
-            elif memory.contents == "zero page":
-                self.puppet.thread().load(at).wait()
+            return start
+        size = memory.pages * page_size(memory)
         if memory.modes:
-            mode = Mode(0)
-            for word in memory.modes:
-                mode |= Mode[word.upper()]
-            self._need(
-                "UFFDIO_REGISTER", self.uffd.register(start, memory.pages * PAGE, mode).errno
-            )
+            mode = Mode(sum(Mode[word.upper()] for word in memory.modes))
+            self._need("UFFDIO_REGISTER", self.uffd.register(start, size, mode).errno)
         if memory.protected:
-            result = self.uffd.writeprotect(start, memory.pages * PAGE)
-            self._need("UFFDIO_WRITEPROTECT", result.errno)
+            self._need("UFFDIO_WRITEPROTECT", self.uffd.writeprotect(start, size).errno)
         return start
 
     @staticmethod
@@ -133,7 +121,11 @@ class Stage:
         if not self._cleared and not self.rescue():
             raise TimedOut("the memory of the last run does not go away")
         self.program = program or self.program
-        self.uffd.drain()
+        for fd in self.files.values():
+            self.puppet.thread().call(Nr.CLOSE, fd)
+        self.files.clear()
+        if not self.program.blocking:
+            self.uffd.drain()
         for thread in self.puppet.threads:
             thread.slot.put("=2I", 112, 0, 0)
         self._map_all()
@@ -163,12 +155,27 @@ class Stage:
 
     def address(self, place: Place) -> int:
         """The address of a place."""
-        return self.addresses[place.memory] + place.page * PAGE
+        return self.addresses[place.memory] + place.page * page_size(self.memory(place))
+
+    def memory(self, place: Place) -> Memory:
+        """The memory that a place is in."""
+        return next(m for m in self.program.memories if m.name == place.memory)
+
+    def source(self, name: str, size: int) -> int:
+        """Where a thread finds so many bytes to be copied."""
+        if size <= SOURCES * PAGE:
+            return self.puppet.scratch + SOURCE
+        puppet = self.monitor if name == MONITOR else self.puppet
+        assert puppet is not None
+        if puppet.pid not in self._sources:
+            self._sources[puppet.pid] = puppet.map(size // PAGE)
+            puppet.poke(self._sources[puppet.pid], bytes([COPIED_BYTE]) * size)
+        return self._sources[puppet.pid]
 
     def name(self, address: int) -> str:
         """A place by its address."""
         for memory in self.program.memories:
-            page, rest = divmod(address - self.addresses[memory.name], PAGE)
+            page, rest = divmod(address - self.addresses[memory.name], page_size(memory))
             if 0 <= page < memory.pages:
                 return f"{Place(memory.name, page)}{f'+{rest:#x}' if rest else ''}"
         return f"{address:#x}"
@@ -185,8 +192,9 @@ class Stage:
         self.close()
 
     def close(self) -> None:
-        """End both puppets."""
+        """End both puppets, and give back what was taken."""
         self.sight.close()
         self.puppet.close()
         if self.monitor is not None:
             self.monitor.close()
+        self.pool.close()

@@ -1,34 +1,80 @@
-"""Calls whose arguments lie where the kernel cannot read or write them, or not at once."""
+"""Ioctls and their arguments: handshakes, answers, and what the kernel has to refuse."""
 
 from __future__ import annotations
 
-import errno
+from collections.abc import Callable, Mapping
 
-from refault.linux.include.uapi.userfaultfd import CopyMode, UserStruct
-from refault.litmus.model.world import World
+from refault.linux.fs.userfaultfd.ioctl import (
+    Request,
+    userfaultfd_copy,
+    userfaultfd_wake,
+    userfaultfd_writeprotect,
+    userfaultfd_zeropage,
+)
+from refault.linux.fs.userfaultfd.poll import Poll
+from refault.linux.fs.userfaultfd.register import userfaultfd_register, userfaultfd_unregister
+from refault.linux.include.uapi.userfaultfd import (
+    CopyMode,
+    RegisterMode,
+    UffdIoctl,
+    WriteprotectMode,
+    ZeropageMode,
+)
+from refault.linux.kernel.entry.common import system_call
+from refault.linux.mm.userfaultfd.copy import Source
+from refault.litmus.model.world import World, features
 from refault.litmus.program import Step
 
 from .registry import at, number, operation
 
-
-@operation
-def read_nowhere(world: World, step: Step) -> str:
-    """Read one message into a buffer that is not mapped."""
-    found = world.uffd.read_many(1, buffer=UserStruct.UNMAPPED)
-    assert isinstance(found, int)
-    return "none" if found == -errno.EAGAIN else number(found)
+NOWHERE = 0x1000
+"""An address of the monitor's at which nothing is mapped."""
 
 
 @operation
-def copy_read_only(world: World, step: Step) -> str:
-    """``UFFDIO_COPY`` whose struct, and so its result, lies in memory that is read-only."""
-    struct = UserStruct.READ_ONLY
-    return number(world.uffd.copy(at(world, step), pages=step.args["pages"], struct=struct))
+def poll(world: World, step: Step) -> str:
+    """``poll(2)`` without waiting."""
+    found = world.uffd.poll(wait=False)
+    return " ".join(bit.name or "" for bit in Poll(found)) or "nothing"
 
 
 @operation
-def copy_from(world: World, step: Step) -> str:
-    """``UFFDIO_COPY`` from memory of the process itself, which may have to be faulted in."""
-    mode = CopyMode.WP if step.args["wp"] else CopyMode.NONE
-    src, pages = at(world, step, "src"), step.args["pages"]
-    return number(world.uffd.copy(at(world, step), mode, pages=pages, src=src))
+def handshake(world: World, step: Step) -> str:
+    """``UFFDIO_API``."""
+    wanted = features(tuple(step.args["features"].split()))
+    found = world.uffd.api(wanted, api=step.args["api"])
+    return number(found.ret) if found.ret else f"{int(found.features):#x}"
+
+
+def modes(step: Step) -> RegisterMode:
+    """The modes of a registration, by their names."""
+    return RegisterMode(sum(RegisterMode[word.upper()] for word in step.args["modes"].split()))
+
+
+@operation
+def registered(world: World, step: Step) -> str:
+    """``UFFDIO_REGISTER``, and the ioctls that it says."""
+    found = world.uffd.registered(at(world, step), modes(step), pages=step.args["pages"])
+    return number(found.ret) if found.ret else ioctls(found.ioctls)
+
+
+def ioctls(found: int) -> str:
+    """Ioctls of a range, by their names."""
+    return " ".join(sorted((bit.name or "").lower() for bit in UffdIoctl if bit and bit & found))
+
+
+@operation
+def ask(world: World, step: Step) -> str:
+    """An ioctl with arguments as they are."""
+    ctx, mode = world.uffd.ctx, step.args["mode"]
+    request = Request(at(world, step).address + step.args["offset"], step.args["length"])
+    source = None if step.args["source"] else Source(world.elsewhere.mm, NOWHERE)
+    ioctl: Mapping[str, Callable[[], int]] = {
+        "copy": lambda: userfaultfd_copy(ctx, request, CopyMode(mode), source),
+        "zeropage": lambda: userfaultfd_zeropage(ctx, request, ZeropageMode(mode)),
+        "wake": lambda: userfaultfd_wake(ctx, request),
+        "writeprotect": lambda: userfaultfd_writeprotect(ctx, request, WriteprotectMode(mode)),
+        "register": lambda: userfaultfd_register(ctx, request, RegisterMode(mode)).ret,
+        "unregister": lambda: userfaultfd_unregister(ctx, request),
+    }
+    return number(system_call(ioctl[step.args["ioctl"]])())

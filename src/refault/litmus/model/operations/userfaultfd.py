@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 from refault.linux.include.uapi.userfaultfd import (
+    PAGE_SIZE,
     ContinueMode,
     CopyMode,
     MoveMode,
@@ -21,6 +22,9 @@ from refault.litmus.program import Step
 
 from .registry import at, number, operation
 
+HUGE = 512
+"""Small pages in a huge one."""
+
 
 @operation
 def read(world: World, step: Step) -> str:
@@ -34,15 +38,27 @@ def read(world: World, step: Step) -> str:
 def message(world: World, msg: UffdMsg) -> str:
     """A message in words."""
     if msg.event is not UffdEvent.PAGEFAULT:
-        return (
-            f"{msg.event.name.lower()} {world.name(msg.address)}"
-            if msg.address
-            else msg.event.name.lower()
-        )
+        return _event(world, msg)
     words = ["write" if msg.flags & PagefaultFlag.WRITE else "read"]
     words += ["wp"] if msg.flags & PagefaultFlag.WP else []
     words += ["minor"] if msg.flags & PagefaultFlag.MINOR else []
     return f"{' '.join(words)} {world.name(msg.address)}"
+
+
+def _event(world: World, msg: UffdMsg) -> str:
+    said = msg.event.name.lower()
+    if msg.event is UffdEvent.FORK:
+        return said
+    said += f" {world.name(msg.address)}"
+    pages = msg.length // PAGE_SIZE
+    said += f" x{pages}" if pages > 1 else ""
+    return f"{said} to {world.name(msg.to)}" if msg.event is UffdEvent.REMAP else said
+
+
+def filled(world: World, step: Step, count: int) -> str:
+    """Bytes, or an error; a huge page is one page here, and has 512 times as many of them."""
+    huge = world.kind(step.args["at"]) == "hugetlb"
+    return number(count * HUGE if huge and count > 0 else count)
 
 
 @operation
@@ -50,7 +66,7 @@ def copy(world: World, step: Step) -> str:
     """``UFFDIO_COPY``."""
     mode = CopyMode.NONE if step.args["wake"] else CopyMode.DONTWAKE
     mode |= CopyMode.WP if step.args["wp"] else CopyMode.NONE
-    return number(world.uffd.copy(at(world, step), mode, pages=step.args["pages"]))
+    return filled(world, step, world.uffd.copy(at(world, step), mode, pages=step.args["pages"]))
 
 
 @operation

@@ -1,6 +1,17 @@
 """What the steps of a litmus test are on a real kernel."""
 
-from . import advice, arguments, threads, userfaultfd
+from . import advice, arguments, buffers, memory, threads, userfaultfd
 from .registry import OPEN, OPERATIONS, Gate, Started
 
-__all__ = ["OPEN", "OPERATIONS", "Gate", "Started", "advice", "arguments", "threads", "userfaultfd"]
+__all__ = [
+    "OPEN",
+    "OPERATIONS",
+    "Gate",
+    "Started",
+    "advice",
+    "arguments",
+    "buffers",
+    "memory",
+    "threads",
+    "userfaultfd",
+]

@@ -7,7 +7,8 @@ import struct
 
 from refault.litmus.program import Step
 from refault.live.abi import Nr, ioctl_read, ioctl_read_write
-from refault.live.play.stage import SOURCE, Stage
+from refault.live.play.memory import page_size
+from refault.live.play.stage import Stage
 from refault.live.puppet import PAGE
 from refault.live.userfaultfd import API, Event, Message, Mode, PagefaultFlag
 
@@ -34,11 +35,20 @@ def message(stage: Stage, msg: Message) -> str:
     if msg.event == Event.FORK:
         return "fork"
     if msg.event != Event.PAGEFAULT:
-        return f"{msg.event.name.lower()} {stage.name(msg.numbers[0])}"
+        return _event(stage, msg)
     words = ["write" if msg.flags & PagefaultFlag.WRITE else "read"]
     words += ["wp"] if msg.flags & PagefaultFlag.WP else []
     words += ["minor"] if msg.flags & PagefaultFlag.MINOR else []
     return f"{' '.join(words)} {stage.name(msg.address)}"
+
+
+def _event(stage: Stage, msg: Message) -> str:
+    """REMAP says from, to and length; the others from and to."""
+    first, second, length = msg.numbers
+    moved = msg.event == Event.REMAP
+    pages = (length if moved else second - first) // PAGE
+    said = f"{msg.event.name.lower()} {stage.name(first)}" + (f" x{pages}" if pages > 1 else "")
+    return f"{said} to {stage.name(second)}" if moved else said
 
 
 def ioctl(
@@ -60,8 +70,8 @@ def ioctl(
         if field >= 0:
             raw = found(stage, step, 8, 8 * field)
             (done,) = struct.unpack("=q", raw)
-            if result == 0 or (result == -errno.EAGAIN and done > 0):
-                return str(done)
+            if result in (0, -errno.EAGAIN):
+                return number(done)
         return number(result)
 
     command = call(stage, step, gate, Nr.IOCTL, descriptor(stage, step), request, address)
@@ -69,7 +79,8 @@ def ioctl(
 
 
 def _range(stage: Stage, step: Step) -> tuple[int, int]:
-    return stage.address(step.args["at"]), step.args["pages"] * PAGE
+    place = step.args["at"]
+    return stage.address(place), step.args["pages"] * page_size(stage.memory(place))
 
 
 @operation
@@ -77,7 +88,7 @@ def copy(stage: Stage, step: Step, gate: Gate) -> Started:
     """``UFFDIO_COPY``."""
     start, length = _range(stage, step)
     mode = (not step.args["wake"]) | step.args["wp"] << 1
-    source = stage.puppet.scratch + SOURCE
+    source = stage.source(step.thread, length)
     return ioctl(stage, step, gate, 0x03, start, source, length, mode, 0, field=4)
 
 

@@ -1,0 +1,40 @@
+"""What a thread does to its memory, and looks at."""
+
+from __future__ import annotations
+
+from refault.litmus.model.world import STORED, World
+from refault.litmus.program import Step
+
+from .registry import at, number, operation
+
+
+@operation
+def dontneed(world: World, step: Step) -> str:
+    """``madvise(MADV_DONTNEED)``."""
+    return number(at(world, step).dontneed())
+
+
+@operation
+def munmap(world: World, step: Step) -> str:
+    """``munmap(2)``."""
+    at(world, step).munmap(step.args["pages"])
+    return "0"
+
+
+@operation
+def mremap(world: World, step: Step) -> str:
+    """``mremap(2)`` to where there is room."""
+    at(world, step).mremap(at(world, step, "to"), step.args["pages"])
+    return "0"
+
+
+@operation
+def put_user(world: World, step: Step) -> str:
+    """A system call writes to the page."""
+    return number(at(world, step).put_user(STORED))
+
+
+@operation
+def pagemap(world: World, step: Step) -> str:
+    """``/proc/pid/pagemap``."""
+    return "protected" if at(world, step).is_protected() else "not"

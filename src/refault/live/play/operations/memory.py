@@ -1,0 +1,52 @@
+"""What a thread does to its memory, and the kernel for it."""
+
+from __future__ import annotations
+
+from refault.litmus.program import Step
+from refault.live.abi import Nr
+from refault.live.operations import Advice
+from refault.live.play.memory import page_size
+from refault.live.play.stage import Stage
+
+from .registry import Gate, Started, call, number, operation
+
+_CLOCK_MONOTONIC = 1
+_MAYMOVE_FIXED = 3
+
+
+def _size(stage: Stage, step: Step) -> int:
+    return int(step.args.get("pages", 1)) * page_size(stage.memory(step.args["at"]))
+
+
+def _zero(result: int) -> str:
+    return number(min(result, 0)) if -4096 < result < 0 else "0"
+
+
+@operation
+def dontneed(stage: Stage, step: Step, gate: Gate) -> Started:
+    """``madvise(MADV_DONTNEED)``."""
+    start, size = stage.address(step.args["at"]), _size(stage, step)
+    return Started(call(stage, step, gate, Nr.MADVISE, start, size, Advice.DONTNEED), number)
+
+
+@operation
+def munmap(stage: Stage, step: Step, gate: Gate) -> Started:
+    """``munmap(2)``."""
+    start, size = stage.address(step.args["at"]), _size(stage, step)
+    return Started(call(stage, step, gate, Nr.MUNMAP, start, size), number)
+
+
+@operation
+def mremap(stage: Stage, step: Step, gate: Gate) -> Started:
+    """``mremap(2)`` to where there is room."""
+    start, size = stage.address(step.args["at"]), _size(stage, step)
+    to = stage.address(step.args["to"])
+    return Started(call(stage, step, gate, Nr.MREMAP, start, size, size, _MAYMOVE_FIXED, to), _zero)
+
+
+@operation
+def put_user(stage: Stage, step: Step, gate: Gate) -> Started:
+    """``clock_gettime(2)``: it writes 16 bytes, and does nothing else."""
+    address = stage.address(step.args["at"])
+    command = call(stage, step, gate, Nr.CLOCK_GETTIME, _CLOCK_MONOTONIC, address)
+    return Started(command, number)
