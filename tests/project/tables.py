@@ -18,7 +18,7 @@ import refault.linux
 from refault import patches, plugins, scenarios
 from refault.linux import AddressSpace, Kernel, Page, UserFaultFd, modelled_functions
 from refault.linux.include.uapi.signal import SIGKILL, SIGUSR1
-from refault.report import gpu
+from refault.report import gpu, signals
 from refault.scenarios.gpu_outcomes import Contention
 from refault.scenarios.gup_callers import CALLERS, FLAG, PLACES, outcome
 
@@ -125,6 +125,7 @@ PIECES = {
     "wake_filled",
     "wp_flush_pending",
     "wp_install_copy",
+    "vcpu_run_emulated",
 }
 """Modelled functions that 6.18 has no function for: pieces, what is gone, and the hardware."""
 
@@ -337,6 +338,11 @@ def _or(outcomes: tuple[str, ...]) -> str:
     return " or ".join(f"`{o}`" if o.lstrip("-")[0] in "E0123456789" else o for o in outcomes)
 
 
+def signal_table() -> str:
+    """What a signal makes of each way to reach for a page that userfaultfd is to bring."""
+    return _table(signals.HEAD, signals.rows())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "gpu_nobody": _gpu(Contention.NONE),
     "gpu_some_time": _gpu(Contention.SOME_TIME),
@@ -357,4 +363,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "function_differences": order.differences,
     "function_names": order.names,
     "function_grain": order.grain,
+    "signals": signal_table,
 }

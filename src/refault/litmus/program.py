@@ -16,6 +16,7 @@ value                    said by
 ``copied``, ``0``, ``7`` a load: the page holds what COPY brought, zeroes, a store's 7
 ``SIGBUS BUS_ADRERR``    an access that ended with a signal, and its code; ``stored`` if not
 ``4096``, ``-EEXIST``    a system call: bytes, or the error
+``MMIO 7``, ``-EINTR``   ``KVM_RUN``: the guest is done and has loaded or stored 7; a signal came
 ``none``                 a read of a userfaultfd that has no message
 ``write p``, ``fork``    a message: the fault's flags and page, or the event
 ``unmap p x2``           an event of two pages; ``remap p to q``
@@ -113,7 +114,8 @@ class Program(NamedTuple):
     ``features`` are names of ``UFFD_FEATURE_*``. The process has a handler for each signal in
     ``handlers``, with SA_RESTART or not, which notes that it ran. SIGBUS and SIGSEGV end the access
     that they come from, unless they are ``bare`` and kill. Reads of the userfaultfd wait where it
-    is ``blocking``; without ``handshake`` it has not been asked for anything yet.
+    is ``blocking``; without ``handshake`` it has not been asked for anything yet. ``needs`` are
+    what a machine must have for the program to mean the same there (``live.play.needs``).
     """
 
     memories: tuple[Memory, ...]
@@ -125,6 +127,7 @@ class Program(NamedTuple):
     bare: bool = False
     blocking: bool = False
     handshake: bool = True
+    needs: tuple[str, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -157,6 +160,7 @@ class Program(NamedTuple):
             "bare": self.bare,
             "blocking": self.blocking,
             "handshake": self.handshake,
+            "needs": list(self.needs),
         }
 
     @classmethod
@@ -172,6 +176,7 @@ class Program(NamedTuple):
             bool(data["bare"]),
             bool(data["blocking"]),
             bool(data["handshake"]),
+            tuple(data["needs"]),
         )
 
 

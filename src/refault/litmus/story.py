@@ -30,6 +30,7 @@ class Litmus:
         self._bare = False
         self._blocking = False
         self._handshake = True
+        self._needs: tuple[str, ...] = ()
         self._open = False
         self._labels: dict[str, int] = {}
         self.monitor = Actor(self, MONITOR)
@@ -47,6 +48,7 @@ class Litmus:
             self._bare,
             self._blocking,
             self._handshake,
+            self._needs,
         )
 
     def userfaultfd(
@@ -103,6 +105,10 @@ class Litmus:
         """Leave the process without handlers for SIGBUS and SIGSEGV, so that they kill."""
         self._bare = True
 
+    def needs(self, *names: str) -> None:
+        """Say what a machine must have; see ``program.Program``."""
+        self._needs += names
+
     def thread(self, name: str, *, blocked: str = "") -> Actor:
         """Start a thread of the process, which blocks some signals."""
         self._threads.append(Thread(name, tuple(blocked.split())))
@@ -141,6 +147,19 @@ class Actor(MemoryActions):
     def do(self, what: str, label: str | None = None, **args: Any) -> None:
         """Do anything that the model and the kernel both can, by its name."""
         self._litmus.tell(self.name, what, label, args)
+
+    def call(
+        self, what: str, at: At, *, offset: int = 0, count: int = 100, label: str | None = "result"
+    ) -> None:
+        """Make a system call with a buffer of ``count`` bytes, from ``offset`` in the page on."""
+        self.do(what, label, at=place(at), offset=offset, count=count)
+
+    def guest(
+        self, what: str, at: At, *, value: int | None = None, label: str | None = "result"
+    ) -> None:
+        """Run a virtual CPU that loads a byte of a page, or stores a ``value`` to it."""
+        stored = {} if value is None else {"value": value}
+        self.do(what, label, at=place(at), offset=0, count=1, **stored)
 
     def load(self, at: At, *, label: str | None = None) -> None:
         """Load a byte."""

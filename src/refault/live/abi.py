@@ -29,6 +29,7 @@ class Nr(IntEnum):
     RT_SIGACTION = 13
     RT_SIGPROCMASK = 14
     IOCTL = 16
+    PREAD64 = 17
     PWRITE64 = 18
     READV = 19
     ACCESS = 21
@@ -47,6 +48,7 @@ class Nr(IntEnum):
     WAIT4 = 61
     UNAME = 63
     FTRUNCATE = 77
+    FSTATFS = 138
     MLOCK = 149
     MUNLOCK = 150
     PRCTL = 157

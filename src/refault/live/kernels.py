@@ -65,7 +65,7 @@ class Guest(Place):
 
     def __init__(self, asked: str, progress: Progress = quiet) -> None:
         self.name = asked
-        self._machine = Machine(parse(asked), progress=progress)
+        self._machine = Machine(parse(asked, progress), progress=progress)
 
     def __enter__(self) -> Guest:
         self._machine.__enter__()

@@ -77,16 +77,18 @@ class _Vcpu(NamedTuple):
 class VirtualMachine:
     """A virtual machine in a puppet; ``page`` is the address of the page that the guest uses.
 
-    ``Unavailable`` where there is no KVM, or none for us.
+    That is mapped for the purpose if there is none. ``Unavailable`` where we cannot have KVM.
     """
 
-    def __init__(self, puppet: Puppet, mode: Mode = Mode.USER, *, vcpus: int = 1) -> None:
+    def __init__(
+        self, puppet: Puppet, mode: Mode = Mode.USER, *, vcpus: int = 1, page: int = 0
+    ) -> None:
         if not 1 <= vcpus <= VCPUS:
             raise ValueError(f"a virtual machine has 1 to {VCPUS} CPUs")
         self.mode = mode
         self._puppet = puppet
         self._main = puppet.thread()
-        self.page = puppet.map()
+        self.page = page or puppet.map()
         self._kvm = self._open()
         self._vm = self._main.call(Nr.IOCTL, self._kvm, CREATE_VM, 0)
         memory = puppet.map(MEMORY_PAGES, shared=True)
@@ -135,24 +137,28 @@ class VirtualMachine:
     def _set(thread: PuppetThread, fd: int, values: Registers) -> None:
         thread.call(Nr.IOCTL, fd, SET_REGS, thread.slot.room(values.pack()))
 
-    def run(self, thread: PuppetThread, vcpu: int = 0) -> Command:
+    def run(
+        self, thread: PuppetThread, vcpu: int = 0, *, gate: bool = False, delay: int = 0
+    ) -> Command:
         """Enter the guest, which goes on where it was; ``exit`` reads how it came back."""
-        return thread.syscall(Nr.IOCTL, self._vcpus[vcpu].fd, RUN, 0)
+        return thread.syscall(Nr.IOCTL, self._vcpus[vcpu].fd, RUN, 0, gate=gate, delay=delay)
 
     def load(self, thread: PuppetThread, vcpu: int = 0) -> Command:
         """Enter the guest, which begins to load the page's first byte."""
-        return self._begin(thread, vcpu, None)
+        self.begin(thread, None, vcpu)
+        return self.run(thread, vcpu)
 
     def store(self, thread: PuppetThread, value: int, vcpu: int = 0) -> Command:
         """Enter the guest, which begins to store a byte to the page."""
-        return self._begin(thread, vcpu, value)
+        self.begin(thread, value, vcpu)
+        return self.run(thread, vcpu)
 
-    def _begin(self, thread: PuppetThread, vcpu: int, store: int | None) -> Command:
+    def begin(self, thread: PuppetThread, store: int | None, vcpu: int = 0) -> None:
+        """Let the guest begin, when it is entered, to load the byte or to store one."""
         self.immediate_exit(True, vcpu)
         self.run(thread, vcpu).wait()  # completes the MMIO exit before, if there was one
         self.immediate_exit(False, vcpu)
         self._set(thread, self._vcpus[vcpu].fd, registers(self.mode, store))
-        return self.run(thread, vcpu)
 
     def immediate_exit(self, on: bool, vcpu: int = 0) -> None:
         """Let ``KVM_RUN`` return ``EINTR`` before it enters the guest, or no longer."""

@@ -28,23 +28,44 @@ def litmus(
     """
 
     def make(tell: Telling) -> Scenario:
-        told = Litmus()
-        tell(told)
-        program = told.program
-
-        def story(kernel: Kernel) -> None:
-            play(program, kernel)
-
-        story.__doc__ = inspect.getdoc(tell)
-        return Scenario(
+        return told(
+            tell,
             id=id or tell.__name__.replace("_", "-"),
-            story=story,
+            doc=inspect.getdoc(tell) or "",
             source=source,
-            claims=tuple(claims),
-            expect=dict(expect or {"": "holds"}),
-            file=tell.__code__.co_filename,
-            line=tell.__code__.co_firstlineno,
-            live=program,
+            expect=expect,
+            claims=claims,
         )
 
     return make
+
+
+def told(
+    tell: Telling,
+    *,
+    id: str,
+    doc: str,
+    source: str,
+    expect: Mapping[str, Expected] | None = None,
+    claims: Iterable[str] = (),
+) -> Scenario:
+    """Make a scenario of anything that tells a ``Litmus``; ``doc`` says what is shown."""
+    litmus = Litmus()
+    tell(litmus)
+    program = litmus.program
+
+    def story(kernel: Kernel) -> None:
+        play(program, kernel)
+
+    story.__doc__ = doc
+    code = inspect.unwrap(getattr(tell, "func", tell)).__code__
+    return Scenario(
+        id=id,
+        story=story,
+        source=source,
+        claims=tuple(claims),
+        expect=dict(expect or {"": "holds"}),
+        file=code.co_filename,
+        line=code.co_firstlineno,
+        live=program,
+    )

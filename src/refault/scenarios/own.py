@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 
 from refault.plugins import hookimpl
@@ -32,6 +33,7 @@ from refault.scenarios import (
     live_modes,
     live_move,
     live_poison,
+    live_signals,
     live_wp,
     locks,
     locks_user_copy,
@@ -58,11 +60,12 @@ from refault.scenarios import (
     uffd_wake_writers,
     user_copies,
 )
+from refault.scenarios.api import Scenario
 
 
 @hookimpl
-def refault_scenarios() -> list[ModuleType]:
-    """Return the modules of the catalogue, in the order in which to list them."""
+def refault_scenarios() -> Sequence[ModuleType | Scenario]:
+    """Return the modules of the catalogue, and families, in the order in which to list them."""
     return [
         uffd_wake_drawing,
         uffd_wake_order,
@@ -115,4 +118,5 @@ def refault_scenarios() -> list[ModuleType]:
         live_bugs_asleep,
         live_bugs_pages,
         live_wp,
+        *live_signals.FAMILY.values(),
     ]

@@ -56,9 +56,10 @@ class Local(NamedTuple):
 def process_vm_rw(
     mm: MmStruct, start: int, length: int, *, write: int | None = None, local: Local | None = None
 ) -> Copied:
-    """``process_vm_readv(2)``, or ``process_vm_writev(2)`` of a word a page; bytes or -EFAULT.
+    """``process_vm_readv(2)``, or ``process_vm_writev(2)`` of a word to each page.
 
-    The ``local`` buffer of a read is copied to while the pages are pinned; without one it is there.
+    Returns bytes, or -EFAULT where there are none. A read copies to the ``local`` buffer while the
+    pages are pinned; without one it has where to put them.
     """
     done: int = 0
     data: tuple[int, ...] = ()

@@ -5,8 +5,8 @@ on. In the model nobody needs to: the write that settles the last thread begins 
 know about sleep and wake-up, ``watch`` stands between the threads and four functions of the kernel,
 each in one step with what they do, so that nothing is settled that still runs.
 
-A thread that enters ``handle_userfault()`` a second time without having slept spins: nothing has
-changed in between, as everybody else has settled or else the move is not over.
+A thread that enters ``handle_userfault()`` a second time without having slept spins. It may do so
+because of what was; so whenever somebody else settles, it has to show again that it spins.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from refault.explore import atomic
+from refault.linux.include.linux.mm_types import FaultFlag
 from refault.linux.include.linux.sched import TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_STOPPED
 from refault.linux.kernel.locking.lockdep import might_sleep
 from refault.linux.kernel.sched.core import _is_running, _look_for_signals
@@ -71,6 +72,10 @@ def _begin(state: State, whose: frozenset[str]) -> State:
 
 
 def _set(state: State, thread: str, status: str, plan: Plan) -> tuple[State, None]:
+    if status not in (*BUSY, SPINS):
+        spinning = [t for t, s in state.threads if s == SPINS and t != thread]
+        for other in spinning:
+            state = state.now(other, RUNS)
     return _advance(state.now(thread, status), plan), None
 
 
@@ -181,7 +186,8 @@ def watch(kernel: Kernel, board: Board) -> None:
 
     def handle_userfault(original: Callable[..., Any]) -> Callable[..., Any]:
         def watched(vmf: Any, reason: Any) -> Any:
-            if current().name in names:
+            waits = not vmf.flags & FaultFlag.RETRY_NOWAIT
+            if waits and current().name in names:
                 board.cell.update(_faults, current().name, board.plan)
             return original(vmf, reason)
 

@@ -25,7 +25,7 @@ from refault.linux.modelled import current, modelled_function
 from refault.litmus.program import IDLE, MISSED, MONITOR, Program, Step
 
 from .board import TOLD, Board, plan_of, watch
-from .operations import OPERATIONS
+from .operations import OPERATIONS, THINGS
 from .room import Room, room
 from .world import Skipped, World
 
@@ -39,6 +39,8 @@ def play(program: Program, kernel: Kernel, *, space: Room | None = None) -> Worl
     """
     _require(program)
     world = World(program, kernel, room(program) if space is None else space)
+    for make in {THINGS[step.do]: None for step in program.steps if step.do in THINGS}:
+        world.things[make] = make(world)
     names = (*(thread.name for thread in program.threads), MONITOR)
     world.board = Board(kernel.program, names, plan_of(program))
     watch(kernel, world.board)

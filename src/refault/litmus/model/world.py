@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from refault.explore.errors import UserError
@@ -55,6 +55,7 @@ class World:
         self.pages: dict[str, Page] = {}
         for memory in program.memories:
             self.pages[memory.name] = self._map(memory)
+        self.things: dict[Callable[[World], Any], Any] = {}
         self.process.spare(space.spares)
         self._said: dict[str, str] | None = None
         self.kpage = 0

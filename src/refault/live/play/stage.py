@@ -5,7 +5,7 @@ memory with it and has it at hand when all others are asleep. The other has the 
 and is the monitor. They share the gate, so that all threads of a move can begin at once.
 
 A stage is used for one run after the other, as long as nobody was killed on it and the userfaultfd
-is open: between runs only the memory is made anew.
+is open: between runs only the memory is made anew, and what was opened for it is closed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import signal
 import time
 from types import TracebackType
+from typing import Any
 
 from refault.litmus.program import MONITOR, Memory, Place, Program
 
@@ -22,6 +23,7 @@ from ..proc import Sight
 from ..puppet import PAGE, Puppet, PuppetThread, TimedOut
 from ..userfaultfd import UFFD_USER_MODE_ONLY, Feature, Mode, Userfaultfd, unavailable
 from .memory import HugePages, map_memory, page_size
+from .needs import require
 
 COPIED_BYTE = 0x5A
 SOURCE = 2 * PAGE
@@ -29,6 +31,8 @@ SOURCE = 2 * PAGE
 SOURCES = 8
 AREA = 0x1000_0000_0000
 """Where the memory of programs is, a gap before and between: no other mapping comes near."""
+OTHER = SOURCE + SOURCES * PAGE
+"""Where in shared memory system calls find the other end of a copy."""
 
 
 class Stage:
@@ -46,6 +50,8 @@ class Stage:
         self.sight = Sight(self.puppet.pid)
         self.monitor: Puppet | None = None
         self.addresses: dict[str, int] = {}
+        self.things: dict[str, Any] = {}
+        self.opened: list[int] = []
         try:
             self._open()
         except BaseException:
@@ -53,6 +59,7 @@ class Stage:
             raise
 
     def _open(self) -> None:
+        require(self.program.needs)
         puppet = self.puppet
         puppet.write_scratch(SOURCE, bytes([COPIED_BYTE]) * PAGE * SOURCES)
         flags = os.O_CLOEXEC | (0 if self.program.blocking else os.O_NONBLOCK)
@@ -121,9 +128,11 @@ class Stage:
         if not self._cleared and not self.rescue():
             raise TimedOut("the memory of the last run does not go away")
         self.program = program or self.program
-        for fd in self.files.values():
+        for fd in (*self.files.values(), *self.opened):
             self.puppet.thread().call(Nr.CLOSE, fd)
         self.files.clear()
+        self.opened.clear()
+        self.things.clear()
         if not self.program.blocking:
             self.uffd.drain()
         for thread in self.puppet.threads:
@@ -144,6 +153,10 @@ class Stage:
             self.uffd.wake(AREA, self._free - AREA)
         self._cleared = True
         return True
+
+    def keep(self, *descriptors: int) -> None:
+        """Have descriptors of the process closed when this run is over."""
+        self.opened += descriptors
 
     def thread(self, name: str) -> PuppetThread:
         """A thread of the program, or the monitor's."""

@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from typing import Any
 
+from refault.linux.buffers import Buffer
 from refault.linux.user import Page
 from refault.litmus.model.world import World
 from refault.litmus.program import Step
 
 Operation = Callable[[World, Step], str]
 OPERATIONS: dict[str, Operation] = {}
+THINGS: dict[str, Callable[[World], Any]] = {}
+"""What steps need besides memory, such as a pipe: made when the story is, once for all of them."""
 
 
 def operation(function: Operation) -> Operation:
     """Register the step of the function's name."""
     OPERATIONS[function.__name__.strip("_")] = function
     return function
+
+
+def needs(make: Callable[[World], Any]) -> Callable[[Operation], Operation]:
+    """Have something made for a step; it finds it by ``world.things[make]``."""
+
+    def mark(function: Operation) -> Operation:
+        THINGS[function.__name__.strip("_")] = make
+        return function
+
+    return mark
 
 
 def number(value: int) -> str:
@@ -31,3 +45,9 @@ def number(value: int) -> str:
 def at(world: World, step: Step, key: str = "at") -> Page:
     """The page that a step is about."""
     return world.page(step.args[key])
+
+
+def buffer(world: World, step: Step) -> Buffer:
+    """The bytes that a step is about."""
+    page = at(world, step)
+    return Buffer(page.mm, page.address + step.args["offset"], step.args["count"])

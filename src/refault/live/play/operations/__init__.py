@@ -1,6 +1,6 @@
 """What the steps of a litmus test are on a real kernel."""
 
-from . import advice, arguments, buffers, memory, threads, userfaultfd
+from . import advice, arguments, buffers, copies, guests, gup, memory, threads, userfaultfd
 from .registry import OPEN, OPERATIONS, Gate, Started
 
 __all__ = [
@@ -11,6 +11,9 @@ __all__ = [
     "advice",
     "arguments",
     "buffers",
+    "copies",
+    "guests",
+    "gup",
     "memory",
     "threads",
     "userfaultfd",

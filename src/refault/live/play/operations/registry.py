@@ -7,12 +7,14 @@ had once it has ended. The words are those of ``refault.litmus.program``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from refault.litmus.program import MONITOR, Step
 from refault.live.abi import name_of
 from refault.live.play.stage import Stage
-from refault.live.puppet import Command
+from refault.live.puppet import Command, PuppetThread
+
+T = TypeVar("T")
 
 
 class Gate(NamedTuple):
@@ -64,3 +66,25 @@ def found(stage: Stage, step: Step, size: int, offset: int = 0) -> bytes:
 def descriptor(stage: Stage, step: Step) -> int:
     """The userfaultfd's number in the process of the step's thread."""
     return stage.uffd.fd if step.thread == MONITOR else stage.fd_inside
+
+
+def counted(stage: Stage, step: Step, gate: Gate, nr: int, *args: int) -> Started:
+    """Start a system call that returns a count or an error."""
+    return Started(call(stage, step, gate, nr, *args), number)
+
+
+def start(stage: Stage, step: Step) -> int:
+    """Where the buffer of a step begins."""
+    return stage.address(step.args["at"]) + int(step.args["offset"])
+
+
+def opened(stage: Stage, name: str, make: Callable[[PuppetThread], T]) -> T:
+    """What the process has opened for this run under a name, by its first thread.
+
+    A tuple of descriptors, or one of them, is closed when the run is over.
+    """
+    if name not in stage.things:
+        stage.things[name] = made = make(stage.puppet.thread())
+        stage.keep(*(made if isinstance(made, tuple) else (made,)))
+    found: T = stage.things[name]
+    return found

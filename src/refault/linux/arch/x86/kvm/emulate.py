@@ -12,7 +12,7 @@ from refault.linux.arch.mmu import copy_from_user as load_word
 from refault.linux.arch.mmu import copy_to_user as store_word
 from refault.linux.arch.x86.kvm.x86 import xfer_to_guest_mode_handle_work
 from refault.linux.include.uapi.errno import EINTR
-from refault.linux.modelled import NotModelled, kernel_function
+from refault.linux.modelled import kernel_function
 from refault.linux.virt.kvm.kvm_host import Exit, Kvm
 
 
@@ -31,13 +31,18 @@ def vcpu_run_emulated(kvm: Kvm, address: int, value: int | None) -> Exit:
         if seen is not None:
             kvm.register.write(None)
             return Exit(0, "KVM_EXIT_MMIO", seen)
-        kvm.register.write(x86_emulate_instruction(kvm, address, value))
+        loaded = x86_emulate_instruction(kvm, address, value)
+        if loaded is None:
+            return Exit(0, "KVM_EXIT_MMIO")
+        kvm.register.write(loaded)
 
 
 @kernel_function("arch/x86/kvm/x86.c", label="x86_emulate_instruction")
-def x86_emulate_instruction(kvm: Kvm, address: int, value: int | None) -> int:
-    """Load or store for the guest; what it has in its register then."""
-    seen = load_word(kvm.mm, address) if value is None else value
-    if seen is None or (value is not None and store_word(kvm.mm, address, value)):
-        raise NotModelled("a guest's access that is emulated, to memory that cannot be reached")
-    return seen
+def x86_emulate_instruction(kvm: Kvm, address: int, value: int | None) -> int | None:
+    """Load or store for the guest; what it has in its register then.
+
+    None where memory cannot be reached: it is taken for a device's, and the monitor is asked.
+    """
+    if value is None:
+        return load_word(kvm.mm, address)
+    return None if store_word(kvm.mm, address, value) else value
