@@ -17,8 +17,8 @@ pytestmark = pytest.mark.usefixtures("uffd_allowed")
 def opened(puppet: Puppet, features: Feature) -> Userfaultfd:
     try:
         return Userfaultfd.of(puppet, features)
-    except OSError:
-        pytest.skip(f"no {features!r} on this kernel")
+    except Unavailable as error:
+        pytest.skip(f"{error.message}: {error.remedy}")
 
 
 def event(uffd: Userfaultfd) -> Message:
@@ -131,6 +131,13 @@ def test_the_device_opens_one_as_well() -> None:
         assert Feature.EVENT_FORK in uffd.api()
         assert not os.get_inheritable(fd)
         assert uffd.unregister(0, PAGE).errno == "EINVAL"
+
+
+def test_a_feature_that_nobody_has_is_said(puppet: Puppet) -> None:
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(Unavailable, match="Invalid argument"):
+        Userfaultfd.of(puppet, Feature(1 << 60))
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_it_is_closed_once(puppet: Puppet) -> None:

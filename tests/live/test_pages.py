@@ -44,7 +44,10 @@ def test_more_regions_than_one_answer_holds(puppet: Puppet, scanned: int) -> Non
 
 @pytest.mark.usefixtures("uffd_allowed")
 def test_who_wrote_since_the_last_scan(puppet: Puppet, scanned: int) -> None:
-    uffd = Userfaultfd.of(puppet, Feature.WP_ASYNC | Feature.WP_UNPOPULATED)
+    try:
+        uffd = Userfaultfd.of(puppet, Feature.WP_ASYNC | Feature.WP_UNPOPULATED)
+    except Unavailable as error:
+        pytest.skip(f"{error.message}: {error.remedy}")
     end = scanned + 5 * PAGE
     with pytest.raises(PermissionError):
         scan(puppet.pid, scanned, end, all_of=Category.WRITTEN, protect=True)

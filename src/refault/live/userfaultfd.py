@@ -63,6 +63,10 @@ class Userfaultfd:
     @classmethod
     def of(cls, puppet: Puppet, features: Feature = NO_FEATURES, flags: int = FLAGS) -> Userfaultfd:
         """Open one for a puppet's memory, after the handshake; the only descriptor is ours."""
+        """Open one for a puppet's memory, after the handshake; the only descriptor is ours.
+
+        ``Unavailable`` where this is not allowed, or the kernel lacks a feature.
+        """
         main = puppet.thread()
         try:
             there = main.call(Nr.USERFAULTFD, flags)
@@ -70,7 +74,14 @@ class Userfaultfd:
             raise unavailable(error) from error
         made = cls(puppet.take(there), puppet)
         main.call(Nr.CLOSE, there)
-        made.api(features)
+        try:
+            made.api(features)
+        except OSError as error:
+            made.close()
+            raise Unavailable(
+                f"userfaultfd with {features!r}: {error.strerror}",
+                "boot a kernel that has these features; EVENT_FORK takes CAP_SYS_PTRACE, too",
+            ) from error
         return made
 
     def adopt(self, message: Message) -> Userfaultfd:
