@@ -62,7 +62,6 @@ class Userfaultfd:
 
     @classmethod
     def of(cls, puppet: Puppet, features: Feature = NO_FEATURES, flags: int = FLAGS) -> Userfaultfd:
-        """Open one for a puppet's memory, after the handshake; the only descriptor is ours."""
         """Open one for a puppet's memory, after the handshake; the only descriptor is ours.
 
         ``Unavailable`` where this is not allowed, or the kernel lacks a feature.
