@@ -50,6 +50,24 @@ def test_a_file_that_is_read_directly(puppet: Puppet) -> None:
     assert do.read(thread, fd, page, 100).wait() in (0, -errno.EINVAL)
 
 
+@pytest.mark.usefixtures("uffd_allowed")
+def test_who_reads_directly_waits_in_gup(puppet: Puppet) -> None:
+    thread, page, uffd = puppet.thread(1), puppet.map(), Userfaultfd.of(puppet)
+    try:
+        fd = do.file(puppet.thread(), PAGE, direct=True)
+    except Unavailable as error:
+        pytest.skip(f"{error.message}: {error.remedy}")
+    uffd.register(page, PAGE)
+    reading = do.read(thread, fd, page, PAGE)
+    settled = thread.settled()
+    assert settled.waits_in("handle_userfault")
+    if settled.waits_in("iomap_dio_rw"):  # not so in tmpfs
+        assert settled.waits_in("__get_user_pages")
+        assert settled.state == "D"
+    uffd.zeropage(page, PAGE)
+    assert reading.wait() == PAGE
+
+
 def test_advice_and_what_is_resident(puppet: Puppet) -> None:
     thread, page = puppet.thread(), puppet.map(3)
     thread.store(page + PAGE, 1).wait()

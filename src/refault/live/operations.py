@@ -7,6 +7,7 @@ own memory. Those at the top make what the others need, and wait.
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import struct
 import tempfile
@@ -21,6 +22,7 @@ from .thread import PuppetThread
 _AF_UNIX, _SOCK_STREAM = 1, 1
 _AT_FDCWD = -100
 _OPENAT = 257
+_PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
 
 class Ends(NamedTuple):
@@ -77,8 +79,9 @@ def file(
 ) -> int:
     """Make a file without a name on disk, by default where temporary files are.
 
-    With ``direct`` reads and writes go past the page cache. ``Unavailable`` where the file system
-    has no such files.
+    With ``direct`` reads and writes go past the page cache, to and from memory that is pinned by
+    GUP. It is full of zeroes that have been written, for a hole is read by a plain copy.
+    ``Unavailable`` where the file system has no such files.
     """
     path = os.fsencode(folder or tempfile.gettempdir()) + b"\0"
     flags = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC | (os.O_DIRECT if direct else 0)
@@ -90,6 +93,10 @@ def file(
             f"no {kind} in {os.fsdecode(path[:-1])}: {error.strerror}",
             "set TMPDIR to a folder on ext4, xfs or btrfs",
         ) from error
+    zeroes = thread.call(Nr.MMAP, 0, PAGE, mmap.PROT_READ, _PRIVATE, -1, 0)
+    for offset in range(0, size, PAGE):
+        thread.call(Nr.PWRITE64, fd, zeroes, PAGE, offset)
+    thread.call(Nr.MUNMAP, zeroes, PAGE)
     thread.call(Nr.FTRUNCATE, fd, size)
     return fd
 
