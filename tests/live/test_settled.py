@@ -48,6 +48,24 @@ def test_a_thread_that_waits_for_input(puppet: Puppet) -> None:
     assert reading.result == 1
 
 
+@pytest.mark.usefixtures("uffd_allowed")
+def test_a_thread_that_waits_for_a_lock_of_one_that_sleeps(puppet: Puppet) -> None:
+    """Who writes to a pipe holds its mutex while it waits for the page with the data."""
+    uffd, page = Userfaultfd.of(puppet), puppet.map(2)
+    reader, writer = puppet.threads
+    ends, there = pipe(reader), page + PAGE
+    reader.store(page, 1).wait()
+    uffd.register(there, PAGE)
+    writing = write(writer, ends.writer, there, 1)
+    assert writer.settled().waits_in("handle_userfault")
+    reading = reader.syscall(Nr.READ, ends.reader, page, 1)
+    settled = reader.settled()
+    assert settled.state in ("D", "S")
+    assert not settled.waits_in("handle_userfault")
+    uffd.zeropage(there, PAGE)
+    assert (writing.wait(), reading.wait()) == (1, 1)
+
+
 def test_a_thread_that_spins_is_not_settled(puppet: Puppet) -> None:
     thread = puppet.thread(1)
     store = thread.store(puppet.map(), 1, gate=True)

@@ -16,22 +16,16 @@ from typing import NamedTuple
 from .proc import Thread, functions
 from .slot import Slot
 
-WAITS_FOR_US = frozenset(
-    {
-        "handle_userfault",
-        "userfaultfd_event_wait_completion",
-        "do_signal_stop",
-        "pipe_read",
-        "anon_pipe_read",
-        "futex_wait_queue",
-    }
-)
+WAITS_FOR_US = frozenset({"handle_userfault", "userfaultfd_event_wait_completion"})
 """Functions that do not go on by themselves: one look at a stack with such a one is enough."""
+
+WAITS_FOR_INPUT = frozenset({"pipe_read", "anon_pipe_read", "futex_wait_queue"})
+"""The same, of who sleeps interruptibly; else it is a lock of theirs that is waited for."""
 
 PASSING = frozenset(
     {
-        "io_schedule",
-        "io_schedule_timeout",
+        "__iomap_dio_rw",
+        "submit_bio_wait",
         "msleep",
         "__wait_rcu_gp",
         "vfs_coredump",
@@ -41,23 +35,12 @@ PASSING = frozenset(
 )
 """Functions that do go on by themselves, if one gives them time."""
 
-LOCKS = frozenset(
-    {
-        "rwsem_down_read_slowpath",
-        "rwsem_down_write_slowpath",
-        "__mutex_lock",
-        "__mutex_lock_slowpath",
-        "mutex_lock",
-        "down_read",
-        "down_read_killable",
-        "down_write",
-        "down_write_killable",
-    }
-)
-"""Functions that wait for a lock, whose holder may be asleep, or only have lost its CPU."""
-
 PAUSE, LOCK_PAUSE = 0.0003, 0.02
-"""Seconds for which a stack must not change, and one that waits for a lock."""
+"""Seconds for which a sleeper must not change: an interruptible one, and any other.
+
+The latter may wait for a lock, whose holder may be asleep as well, or only have lost its CPU. No
+name tells: stacks leave out the functions of locks and of the scheduler.
+"""
 
 FILES = ("syscall", "stat", "stack", "wchan", "schedstat")
 
@@ -170,9 +153,12 @@ class Watch:
 
     def _stays(self, now: _Look, seconds: float) -> bool:
         """Whether who has slept for a time will sleep until somebody does something."""
-        stack = now[3]
-        if "syscall" in self._fds and not WAITS_FOR_US.isdisjoint(stack):
+        _, _, state, stack = now
+        exact = "syscall" in self._fds
+        if exact and not WAITS_FOR_US.isdisjoint(stack):
             return True
         if not PASSING.isdisjoint(stack):
             return False
-        return seconds >= (PAUSE if LOCKS.isdisjoint(stack) else LOCK_PAUSE)
+        if state != "S":
+            return seconds >= LOCK_PAUSE
+        return (exact and not WAITS_FOR_INPUT.isdisjoint(stack)) or seconds >= PAUSE
