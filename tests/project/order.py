@@ -7,7 +7,7 @@ import functools
 from refault.live.functions.compare import Compared, compare_all
 from refault.live.functions.grain import BELOW, NAMES, Name
 from refault.live.functions.recording import recorded
-from refault.live.functions.stories import SITUATIONS
+from refault.live.functions.stories import SITUATIONS, Told
 from refault.report.functions import functions_differences, functions_table
 
 
@@ -17,9 +17,14 @@ def found() -> tuple[Compared, ...]:
     return tuple(compare_all(recorded().values()))
 
 
+def _recorded() -> list[Told]:
+    names = {one.situation for one in found()}
+    return [told for told in SITUATIONS.values() if told.name in names]
+
+
 def order() -> str:
     """The table as it is printed, and what the situations are."""
-    rows = [f"| `{told.name}` | {told.title} |" for told in SITUATIONS.values()]
+    rows = [f"| `{told.name}` | {told.title} |" for told in _recorded()]
     head = "| situation | what happens |\n| --- | --- |"
     return f"```\n{functions_table(found())}\n```\n\n{head}\n" + "\n".join(rows)
 

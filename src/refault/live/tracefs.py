@@ -34,10 +34,13 @@ class Instance:
     """A tracing instance; a context manager that removes it.
 
     ``pids`` are thread ids whose events are wanted, of all if there are none; ``children`` adds
-    those that they fork. It is removed at exit, too.
+    those that they fork. It is removed at exit, too. Without a ``pipe`` it has no ``records()``;
+    with one its tracer cannot be changed.
     """
 
-    def __init__(self, pids: Iterable[int] = (), *, children: bool = False) -> None:
+    def __init__(
+        self, pids: Iterable[int] = (), *, children: bool = False, pipe: bool = True
+    ) -> None:
         self._mount = -1
         root = _mounted()
         if root is None:
@@ -51,7 +54,8 @@ class Instance:
             sweep(root / "instances")
             self.folder.mkdir()
             atexit.register(self.close)
-            self._pipe = os.open(self.folder / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+            if pipe:
+                self._pipe = os.open(self.folder / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
             self.write("trace_clock", "mono")
             for name in ("hash-ptr", "overwrite"):  # an address is one; what is new may be lost
                 with suppress(FileNotFoundError):

@@ -38,9 +38,9 @@ class Entered(NamedTuple):
 class Policy(NamedTuple):
     """What a machine with several CPUs leaves open.
 
-    ``overtaken`` numbers the wake-up, from 1 on, after which the woken task goes on and the waker
-    later; after all others it is the other way round. ``late`` tells that whoever would wait when
-    the recording begins has not come so far yet.
+    ``overtaken`` numbers the wake-up, from 1 on, from which on the woken task is the faster one: it
+    goes on whenever it can. ``late`` tells that whoever would wait when the recording begins has
+    not come so far yet.
     """
 
     overtaken: int = 0
@@ -137,18 +137,18 @@ def _steps(player: _Player, policy: Policy, most: int) -> int:
     first, *others = player.actors
     order = [first, *others] if policy.late else [*others, first]
     order.sort(key=lambda name: name == TIMER)
-    at, taken, wakeups = order[0], 0, 0
+    at, taken, wakeups, faster = order[0], 0, 0, ""
     while taken < most and player.failure is None:
         asleep = {name for name in order if not player.enabled(name)}
         if at in asleep:
-            awake = [name for name in order if name not in asleep]
-            if not awake:
+            at = next((name for name in order if name not in asleep), "")
+            if not at:
                 break
-            at = awake[0]
         player.step(at, 0)
         taken += 1
         woken = [name for name in order if name in asleep and player.enabled(name)]
         wakeups += bool(woken)
         if woken and wakeups == policy.overtaken:
-            at = woken[0]
+            faster = woken[0]
+        at = faster if faster and player.enabled(faster) else at
     return taken

@@ -17,9 +17,9 @@ the insides were not written down (``leaves``).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,6 +143,30 @@ def dumps(recording: Recording) -> str:
     return json.dumps(as_json(recording), indent=1) + "\n"
 
 
+def from_answers(
+    answers: Iterable[Mapping[str, Any]], asked: Iterable[str], machine: str
+) -> Recording:
+    """Make a recording of what ``record.main()`` has yielded, of the situations that it could."""
+    first, *others = answers
+    return Recording(
+        kernel=first["kernel"],
+        version=version_of(first["kernel"], first["built"]),
+        machine=machine,
+        runs=1,
+        asked=tuple(sorted(asked)),
+        not_traceable=tuple(first["not_traceable"]),
+        not_kept={},
+        situations={one["situation"]: _situation(one) for one in others if "calls" in one},
+    )
+
+
+def version_of(release: str, built: str) -> str:
+    """Mainline's version of a kernel: Debian says it in the text of when it was built."""
+    exact = re.search(r"Debian (\d+\.\d+\.\d+)", built)
+    found = exact or re.match(r"(\d+\.\d+(?:\.\d+)?)", release)
+    return found[1] if found else release
+
+
 def read(path: Path) -> Recording:
     """Read a data file."""
     try:
@@ -153,11 +177,11 @@ def read(path: Path) -> Recording:
 
 def recorded() -> dict[str, Recording]:
     """All recordings that come with this package, by release, the oldest kernel first."""
-    folder = resources.files("refault.live.functions") / "data"
+    folder = Path(__file__).with_name("data")
     found = [
         loads(file.read_text(), file.name)
         for file in folder.iterdir()
-        if file.name.endswith(".json")
+        if file.suffix == ".json"
     ]
     return {each.release: each for each in sorted(found, key=_age)}
 

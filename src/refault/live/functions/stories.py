@@ -217,12 +217,20 @@ def uffd_refuses_copy(k: Kernel, stage: Stage) -> None:
 @situation("signal-in-fault")
 def signal_in_fault(k: Kernel, stage: Stage) -> None:
     """A signal that is handled, during a load of a missing page."""
+    _signalled(k, stage, lambda process: _handler(k, process))
+
+
+def _signalled(k: Kernel, stage: Stage, handler: Callable[[AddressSpace], Handler | None]) -> None:
     process = _memory(k)
     uffd = k.userfaultfd(process, nonblock=True)
     page = process.mmap(uffd=uffd, fresh=True)
-    handler = _handler(k, process)
-    _faulter(k, stage, page, page.load, handlers={SIGUSR1: handler})
+    handle = handler(process) or _nothing
+    _faulter(k, stage, page, page.load, handlers={SIGUSR1: handle})
     _monitor(k, stage, uffd, lambda: k.kill("faulter", SIGUSR1), lambda: uffd.copy(page))
+
+
+def _nothing() -> None:
+    """A handler that does nothing."""
 
 
 @situation("signal-in-copy")
@@ -237,19 +245,25 @@ def signal_in_copy(k: Kernel, stage: Stage) -> None:
     _monitor(k, stage, uffd, lambda: k.kill("faulter", SIGUSR1))
 
 
+@situation("signal-in-fault-plain")
+def signal_in_fault_plain(k: Kernel, stage: Stage) -> None:
+    """A signal during a load of a missing page, whose handler touches nothing new."""
+    _signalled(k, stage, lambda _: None)
+
+
 def _handler(k: Kernel, process: AddressSpace) -> Handler:
     """A handler that writes to shared memory, for the first time."""
     seen = process.mmap(file=k.tmpfs_file(cached=True), shared=True)
     return lambda: seen.store(1)
 
 
-def _guest(k: Kernel, stage: Stage, after: str) -> None:
-    """A guest whose page is filled ``after``: at once, or when a signal has not got it out."""
+def _guest(k: Kernel, stage: Stage, *, kicked: bool = False, quiet: bool = False) -> None:
+    """A guest whose page is filled at once, or when a signal has not got it out in time."""
     process = _memory(k)
     uffd = k.userfaultfd(process, nonblock=True)
     page = process.mmap(uffd=uffd)
     code = process.mmap(contents="page")
-    handler = _handler(k, process)
+    handler = _nothing if quiet else _handler(k, process)
     vm = k.kvm(page)
     waited = k.program.cell("waited for", "")
 
@@ -260,7 +274,7 @@ def _guest(k: Kernel, stage: Stage, after: str) -> None:
     _faulter(k, stage, page, run, handlers={SIGUSR1: handler})
 
     def serve() -> None:
-        if after == "signal":
+        if kicked:
             k.kill("faulter", SIGUSR1)
             waited.wait(bool)
         if waited.read() != "the guest":
@@ -276,10 +290,16 @@ def _guest(k: Kernel, stage: Stage, after: str) -> None:
 @situation("uffd-in-guest")
 def uffd_in_guest(k: Kernel, stage: Stage) -> None:
     """A guest of KVM loads a missing page."""
-    _guest(k, stage, "")
+    _guest(k, stage)
 
 
 @situation("signal-in-guest")
 def signal_in_guest(k: Kernel, stage: Stage) -> None:
     """A signal while a guest of KVM waits for a missing page."""
-    _guest(k, stage, "signal")
+    _guest(k, stage, kicked=True)
+
+
+@situation("signal-in-guest-plain")
+def signal_in_guest_plain(k: Kernel, stage: Stage) -> None:
+    """The same, and its handler touches nothing new."""
+    _guest(k, stage, kicked=True, quiet=True)
