@@ -81,8 +81,12 @@ def _new_protection(vm_flags: Vm, old: Pte, cp_flags: MmCp) -> Pte:
 
 @kernel_function("arch/x86/include/asm/tlbflush.h", quiet=True)
 def pte_needs_flush(old: Pte, new: Pte) -> bool:
-    """Tell whether a TLB may still allow what the new PTE does not."""
-    return (old.write and not new.write) or (new.protnone and not old.protnone)
+    """Tell whether a TLB may hold what the new PTE does not say.
+
+    x86 flushes also where a page becomes writable, though the worst that could come of a TLB that
+    does not know it is a fault too many.
+    """
+    return old.write != new.write or (new.protnone and not old.protnone)
 
 
 @kernel_function("mm/mprotect.c")

@@ -103,6 +103,7 @@ BELOW = (
         "the thread was preempted on its way to user mode",
         ("exit_to_user_mode_loop", "exit_to_user_mode_prepare"),
     ),
+    Below("schedule", "preempted on its way into the guest", ("xfer_to_guest_mode_handle_work",)),
     Below("find_vma", _TREE, ("find_extend_vma", "gup_vma_lookup")),
     Below("find_vma", _TREE, ("hva_to_pfn", "mcopy_atomic", "mwriteprotect_range")),
     Below("down_read_killable", "exec_update_lock is not modelled", ("mm_access",)),
