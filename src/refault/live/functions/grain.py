@@ -101,7 +101,7 @@ BELOW = (
     Below(
         "schedule",
         "the thread was preempted on its way to user mode",
-        ("exit_to_user_mode_loop", "exit_to_user_mode_prepare"),
+        ("exit_to_user_mode_loop", "exit_to_user_mode_prepare", "syscall_exit_to_user_mode"),
     ),
     Below("schedule", "preempted on its way into the guest", ("xfer_to_guest_mode_handle_work",)),
     Below("find_vma", _TREE, ("find_extend_vma", "gup_vma_lookup")),

@@ -93,7 +93,7 @@ class Scene:
         self.monitor.settled(SECONDS)
 
     def read(self) -> None:
-        """Let the monitor read the message that it has been waiting for, once the faulter sleeps."""
+        """Let the monitor read the message that it waits for, once the faulter sleeps."""
         self.faulter.settled(SECONDS)
         assert self._polling is not None
         self._polling.wait(SECONDS)
@@ -269,9 +269,7 @@ def uffd_refuses_copy(scene: Scene) -> list[Call]:
     """``write(2)`` from a missing page of a userfaultfd for user mode only."""
     page, pipe = scene.page(), operations.pipe(scene.main)
     scene.served(page, flags=FLAGS | UFFD_USER_MODE_ONLY)
-    return _alone(
-        scene, lambda: operations.write(scene.faulter, pipe.writer, page, COPIED_BYTES)
-    )
+    return _alone(scene, lambda: operations.write(scene.faulter, pipe.writer, page, COPIED_BYTES))
 
 
 @situation("signal-in-fault-plain")

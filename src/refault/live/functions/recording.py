@@ -179,9 +179,7 @@ def recorded() -> dict[str, Recording]:
     """All recordings that come with this package, by release, the oldest kernel first."""
     folder = Path(__file__).with_name("data")
     found = [
-        loads(file.read_text(), file.name)
-        for file in folder.iterdir()
-        if file.suffix == ".json"
+        loads(file.read_text(), file.name) for file in folder.iterdir() if file.suffix == ".json"
     ]
     return {each.release: each for each in sorted(found, key=_age)}
 

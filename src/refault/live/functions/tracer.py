@@ -19,7 +19,8 @@ from ..tracefs import Instance
 from .recording import Call
 
 _LINE = re.compile(
-    r"^\s*\S.*-(?P<pid>\d+)\s+\[\d+\]\s+(?P<flags>\S+)\s+[\d.]+: (?P<function>\S+) <-(?P<caller>\S+)"
+    r"^\s*\S.*-(?P<pid>\d+)\s+\[\d+\]\s+(?P<flags>\S+)\s+[\d.]+: "
+    r"(?P<function>\S+) <-(?P<caller>\S+)"
 )
 _INTERRUPTED = frozenset("hHszZ")
 _WAITING = re.compile(r"futex_|wake_up_q$|do_futex$")
