@@ -30,9 +30,9 @@ class MemoryActions:
         """Have the kernel write to a page, in a system call that does nothing else."""
         self.do("put_user", label, at=place(at))
 
-    def pagemap(self, at: At, *, label: str | None = None) -> None:
+    def protection(self, at: At, *, label: str | None = None) -> None:
         """Look whether a page is write-protected by userfaultfd, in ``/proc/pid/pagemap``."""
-        self.do("pagemap", label, at=place(at))
+        self.do("protection", label, at=place(at))
 
     def poll(self, *, label: str | None = None) -> None:
         """``poll(2)`` of the userfaultfd, without waiting."""

@@ -23,9 +23,10 @@ value                    said by
 ``IN``, ``ERR``          a poll; ``nothing`` if the descriptor is ready for nothing
 ``0x1ff``                the features that a handshake has offered
 ``copy wake``            the ioctls that a registered range can be used with
-``protected``            what pagemap says of a page; or ``not``
+``wp``, ``not wp``       what pagemap says of a page
 ``S handle_userfault``   the status of a thread: its sleep, and where it is
 ``idle``, ``spins``      it has nothing to do; it runs in the kernel for ever
+``unborn``, ``forked``   nobody has forked it yet; what who forks it is told
 ``dead``, ``missed``     it is no more; it was busy when its turn came
 ``blocked``              a step that had not ended when the run was over
 ======================== =========================================================
@@ -39,6 +40,7 @@ from typing import Any, NamedTuple, TypeAlias
 PAGE = 4096
 COPIED = "copied"
 BLOCKED, MISSED, IDLE, SPINS, DEAD = "blocked", "missed", "idle", "spins", "dead"
+UNBORN = "unborn"
 MONITOR = "monitor"
 """The thread that is no part of the process: it holds the userfaultfd from outside."""
 
@@ -46,7 +48,7 @@ WAITS = (
     "handle_userfault",
     "userfaultfd_event_wait_completion",
     "do_signal_stop",
-    "userfaultfd_ctx_read",
+    "userfaultfd_read_iter",
 )
 """Functions of the kernel in which a thread is said to sleep; elsewhere it just sleeps."""
 
@@ -85,10 +87,15 @@ class Memory(NamedTuple):
 
 
 class Thread(NamedTuple):
-    """A thread of the process, and the signals that it blocks."""
+    """A thread of the process, and the signals that it blocks.
+
+    One that is to be ``forked`` is the only thread of a child, and there when a step has made it.
+    Where there is one, only the monitor has the userfaultfd: children would inherit it.
+    """
 
     name: str
     blocked: tuple[str, ...] = ()
+    forked: bool = False
 
 
 class Step(NamedTuple):

@@ -114,6 +114,11 @@ class Litmus:
         self._threads.append(Thread(name, tuple(blocked.split())))
         return Actor(self, name)
 
+    def child(self, name: str = "child") -> Actor:
+        """Have somebody who is to be forked: the only thread of a process of its own."""
+        self._threads.append(Thread(name, (), True))
+        return Actor(self, name)
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """What is told inside happens at the same time: what one thread does, in its order."""
@@ -140,12 +145,15 @@ class Actor(MemoryActions):
     Places are pages; ``label`` names the value that a step gives, the step's own name by default.
     """
 
-    def __init__(self, litmus: Litmus, name: str) -> None:
+    def __init__(self, litmus: Litmus, name: str, serves: str = "") -> None:
         self._litmus = litmus
         self.name = name
+        self._serves = serves
 
     def do(self, what: str, label: str | None = None, **args: Any) -> None:
         """Do anything that the model and the kernel both can, by its name."""
+        if self._serves:
+            args["of"] = self._serves
         self._litmus.tell(self.name, what, label, args)
 
     def call(
@@ -160,6 +168,14 @@ class Actor(MemoryActions):
         """Run a virtual CPU that loads a byte of a page, or stores a ``value`` to it."""
         stored = {} if value is None else {"value": value}
         self.do(what, label, at=place(at), offset=0, count=1, **stored)
+
+    def of(self, child: Actor) -> Actor:
+        """The same thread, at the userfaultfd and the memory of a child that was told of."""
+        return Actor(self._litmus, self.name, child.name)
+
+    def fork(self, child: Actor, *, label: str | None = None) -> None:
+        """``fork(2)``."""
+        self.do("fork", label, who=child.name)
 
     def load(self, at: At, *, label: str | None = None) -> None:
         """Load a byte."""

@@ -168,6 +168,7 @@ eagain_result = Patch(
     kind="fix",
     commit="95567729173e",
     since="6.15",
+    stable={"6.12": "6.12.29"},
     source="Peter Xu, 2025; before it the program found in its struct what was there, here 0",
     replaces={"say_mmap_changing": _say_nothing},
 )

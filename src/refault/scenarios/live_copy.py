@@ -81,7 +81,7 @@ def live_copy_protected(t: Litmus) -> None:
     t.monitor.read()
     t.monitor.copy(p, wp=True)
     t.monitor.read()
-    t.monitor.pagemap(p)
+    t.monitor.protection(p)
     t.monitor.unprotect(p)
     program.load(p)
 

@@ -147,3 +147,15 @@ def live_copy_after_exit(t: Litmus) -> None:
     t.monitor.wake(p)
     t.monitor.register(p)
     t.monitor.unregister(p)
+
+
+@litmus(source="fs/userfaultfd.c: userfault_msg(): UFFD_FEATURE_THREAD_ID")
+def live_thread_id(t: Litmus) -> None:
+    """With THREAD_ID a message says which thread it was."""
+    t.userfaultfd("THREAD_ID")
+    p, one, other = t.memory(pages=2), t.thread("one"), t.thread("other")
+    other.store(p[1])
+    one.load(p)
+    t.monitor.read()
+    t.monitor.read()
+    t.monitor.copy(p, 2)

@@ -29,8 +29,8 @@ class Allowed(NamedTuple):
 def allowed(program: Program, variant: str = "", **limits: Any) -> Allowed:
     """Explore a program on the model; ``limits`` as for ``refault.explore.check``.
 
-    Raises ``Refused`` where that version cannot even begin, ``ModelError`` where the search was not
-    complete, or somebody waits in a way that the order of the moves cannot see.
+    Raises ``Refused`` where that version cannot even begin, ``ModelError`` where the search was
+    not complete, or somebody waits in a way that the order of the moves cannot see.
     """
     patches = resolve(variant)
     worlds: list[World] = []

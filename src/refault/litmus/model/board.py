@@ -21,7 +21,7 @@ from refault.linux.include.linux.sched import TASK_INTERRUPTIBLE, TASK_RUNNING, 
 from refault.linux.kernel.locking.lockdep import might_sleep
 from refault.linux.kernel.sched.core import _is_running, _look_for_signals
 from refault.linux.modelled import current, modelled_function
-from refault.litmus.program import DEAD, IDLE, SPINS, WAITS
+from refault.litmus.program import DEAD, IDLE, SPINS, UNBORN, WAITS
 from refault.litmus.program import Program as Litmus
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _set(state: State, thread: str, status: str, plan: Plan) -> tuple[State, Non
 
 
 def _awake(state: State, thread: str) -> tuple[State, None]:
-    asleep = state.of(thread) not in (*BUSY, IDLE, SPINS, DEAD)
+    asleep = state.of(thread) not in (*BUSY, IDLE, SPINS, DEAD, UNBORN)
     return (state.now(thread, RUNS) if asleep else state), None
 
 
@@ -108,18 +108,25 @@ def plan_of(program: Litmus) -> Plan:
     return tuple(frozenset(step.thread for step in move) for move in program.moves)
 
 
-def first(threads: tuple[str, ...], plan: Plan) -> State:
+def first(threads: tuple[str, ...], plan: Plan, unborn: frozenset[str] = frozenset()) -> State:
     """The state in which a program begins."""
-    return _advance(State(-1, tuple((t, IDLE) for t in threads)), plan)
+    return _advance(State(-1, tuple((t, UNBORN if t in unborn else IDLE) for t in threads)), plan)
 
 
 class Board:
     """The cell, and what threads and watched functions do with it."""
 
-    def __init__(self, program: Program, threads: tuple[str, ...], plan: Plan) -> None:
+    def __init__(
+        self,
+        program: Program,
+        threads: tuple[str, ...],
+        plan: Plan,
+        unborn: frozenset[str] = frozenset(),
+    ) -> None:
         self.names = threads
         self.plan = plan
-        self.cell = program.cell("board", first(threads, plan))
+        self.unborn = unborn
+        self.cell = program.cell("board", first(threads, plan, unborn))
 
     def turn(self, thread: str, move: int) -> str:
         """Wait for a move; tells if it is on, was missed, or a signal is to be taken first."""

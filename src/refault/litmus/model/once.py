@@ -171,7 +171,9 @@ class Once:
         board.plan = plan_of(program)
         self.last = last
         self.values = [0] * len(self.model.cells)
-        self.values[board.cell.index] = board.cell.intern(first(board.names, board.plan))
+        self.values[board.cell.index] = board.cell.intern(
+            first(board.names, board.plan, board.unborn)
+        )
         turns = [Turn(self, task) for task in self.model.tasks]
         if last:
             turns.reverse()

@@ -42,7 +42,8 @@ def play(program: Program, kernel: Kernel, *, space: Room | None = None) -> Worl
     for make in {THINGS[step.do]: None for step in program.steps if step.do in THINGS}:
         world.things[make] = make(world)
     names = (*(thread.name for thread in program.threads), MONITOR)
-    world.board = Board(kernel.program, names, plan_of(program))
+    unborn = frozenset(thread.name for thread in program.threads if thread.forked)
+    world.board = Board(kernel.program, names, plan_of(program), unborn)
     watch(kernel, world.board)
     _keep_siginfo(world)
     handlers = _handlers(world)
@@ -50,7 +51,7 @@ def play(program: Program, kernel: Kernel, *, space: Room | None = None) -> Worl
         kernel.thread(
             name=thread.name,
             daemon=True,
-            process=world.process,
+            process=world.children.get(thread.name, world.process),
             handlers=handlers,
             blocked=[Signal[name] for name in thread.blocked],
         )(partial(_live, world, thread.name))

@@ -9,6 +9,7 @@ from refault.explore.errors import UserError
 from refault.linux.fs.userfaultfd.api import known_features
 from refault.linux.include.linux.mm_types import Vm
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE, UffdFeature
+from refault.linux.uffd import UserFaultFd
 from refault.linux.user import COPIED as CONTENTS
 from refault.litmus.program import COPIED, MISSED, Memory, Outcome, Place, Program, Step
 
@@ -50,17 +51,21 @@ class World:
             features=_granted(program, kernel) if program.handshake else None,
             user_mode_only=program.user_mode_only,
         )
-        self.elsewhere = kernel.mm("elsewhere")
+        self._said: dict[str, str] | None = None
+        self.kpage = 0
+        if any(step.do == "merge" for step in program.steps):
+            self.kpage = kernel.ksm_page(CONTENTS)
+        self.elsewhere = kernel.mm("elsewhere") if _asks(program) else self.process
         self.files: dict[str, File] = {}
         self.pages: dict[str, Page] = {}
         for memory in program.memories:
             self.pages[memory.name] = self._map(memory)
         self.things: dict[Callable[[World], Any], Any] = {}
         self.process.spare(space.spares)
-        self._said: dict[str, str] | None = None
-        self.kpage = 0
-        if any(step.do == "merge" for step in program.steps):
-            self.kpage = kernel.ksm_page(CONTENTS)
+        self.children = {t.name: self.process.child(t.name) for t in program.threads if t.forked}
+        self.opened = {
+            name: kernel.program.cell(f"{name} can be served", False) for name in self.children
+        }
         self.handled = {
             t.name: kernel.program.cell(f"{t.name}.handled", 0) for t in program.threads
         }
@@ -77,6 +82,7 @@ class World:
         if memory.kind == "hugetlb":
             self.kernel.huge_pages(memory.pages)
         modes = memory.modes
+        _registrable(memory, self.kernel)
         contents = "" if memory.contents == "cached" else memory.contents
         return self.process.mmap(
             _PROT[memory.prot],
@@ -112,10 +118,19 @@ class World:
             "there are anon, shmem, file, hugetlb and room",
         )
 
-    def page(self, place: Place) -> Page:
-        """The page at a place."""
+    def page(self, place: Place, child: str = "") -> Page:
+        """The page at a place, of the process or of a child."""
         first = self.pages[place.memory]
-        return first[place.page] if place.page else first
+        page = first[place.page] if place.page else first
+        return page.of(self.children[child]) if child else page
+
+    def served(self, child: str) -> UserFaultFd:
+        """The userfaultfd of a child, by the descriptor that came with the news of its fork."""
+        if not self.opened[child].read():
+            raise Skipped("-EBADF")
+        ctx = self.kernel.uffd(f"{child}.{self.uffd.ctx.name}")
+        assert ctx is not None
+        return UserFaultFd(ctx)
 
     def kind(self, place: Place) -> str:
         """The kind of memory that a place is in."""
@@ -155,6 +170,26 @@ class World:
             if step.thread == thread
         }
         return self.program.outcome(missed | {key: value for key, value in said.items() if value})
+
+
+def _registrable(memory: Memory, kernel: Kernel) -> None:
+    """Raise ``Refused`` if this version cannot register such memory so."""
+    offered, file = known_features(kernel.patched), memory.kind in ("shmem", "hugetlb")
+    needs = UffdFeature.PAGEFAULT_FLAG_WP if "wp" in memory.modes else UffdFeature.NONE
+    if "wp" in memory.modes and file:
+        needs |= UffdFeature.WP_HUGETLBFS_SHMEM
+    if "minor" in memory.modes:
+        shmem = memory.kind == "shmem"
+        needs |= UffdFeature.MINOR_SHMEM if shmem else UffdFeature.MINOR_HUGETLBFS
+    if needs & ~offered:
+        raise Refused(
+            f"this version has no UFFD_FEATURE_{(needs & ~offered).name}", "take a newer one"
+        )
+
+
+def _asks(program: Program) -> bool:
+    """Whether there is a step that may name memory of another process."""
+    return any(step.do == "ask" for step in program.steps)
 
 
 class Refused(UserError):

@@ -62,7 +62,8 @@ def close(performance: Performance, step: Step) -> str:
     stage.spoilt = True
     assert stage.monitor is not None
     stage.monitor.thread().call(Nr.CLOSE, stage.uffd.fd)
-    stage.puppet.thread().call(Nr.CLOSE, stage.fd_inside)
+    if stage.fd_inside >= 0:
+        stage.puppet.thread().call(Nr.CLOSE, stage.fd_inside)
     stage.puppet.release(stage.uffd.fd)
     return "0"
 
@@ -80,7 +81,7 @@ def kill(performance: Performance, step: Step) -> str:
 def protection(performance: Performance, step: Step) -> str:
     """Whether userfaultfd has write-protected a page, by ``/proc/pid/pagemap``."""
     stage = performance.stage
-    flags = page_flags(stage.puppet.pid, stage.address(step.args["at"]))
+    flags = page_flags(stage.pid(step), stage.address(step.args["at"]))
     return "wp" if flags & PageFlag.UFFD_WP else "not wp"
 
 
@@ -90,11 +91,3 @@ def merge(performance: Performance, step: Step) -> str:
     stage = performance.stage
     merged = merge_pages(stage.puppet, stage.address(step.args["at"]), COPIED_BYTE)
     return "merged" if merged else "not merged"
-
-
-@look
-def pagemap(performance: Performance, step: Step) -> str:
-    """Look into ``/proc/pid/pagemap``."""
-    stage = performance.stage
-    flags = page_flags(stage.puppet.pid, stage.address(step.args["at"]))
-    return "protected" if flags & PageFlag.UFFD_WP else "not"

@@ -58,12 +58,12 @@ class HugePages:
 
 def map_memory(stage: Stage, memory: Memory) -> int:
     """Map memory with the contents that it has at first; returns its address."""
-    main, unit = stage.puppet.thread(), page_size(memory)
-    start = stage.place(memory.pages * unit, unit)
+    puppet, main = stage.puppet, stage.puppet.thread()
+    start = stage.place(memory)
     if memory.kind == "room":
         return start
-    stage.puppet.map(
-        memory.pages * unit // PAGE,
+    puppet.map(
+        memory.pages * page_size(memory) // PAGE,
         prot=PROT[memory.prot],
         shared=memory.shared,
         fd=_file(stage, memory),

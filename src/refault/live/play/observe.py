@@ -20,6 +20,7 @@ from refault.litmus.program import (
     MISSED,
     MONITOR,
     SPINS,
+    UNBORN,
     WAITS,
     Outcome,
     Program,
@@ -39,6 +40,14 @@ DELAYS = (0, 0, 100, 300, 1000, 3000)
 """Loops that threads of one move are held back by, one of these each."""
 
 
+RENAMED = {"userfaultfd_read": "userfaultfd_read_iter"}
+"""What functions that may be seen on a stack are called since some version."""
+
+
+def _today(function: str) -> str:
+    return RENAMED.get(function, function)
+
+
 class Performance:
     """One run of a program on a stage."""
 
@@ -49,7 +58,8 @@ class Performance:
         self.values: dict[str, str] = {}
         self.busy: dict[str, tuple[Step, Started]] = {}
         self.ran: dict[str, float] = {}
-        self.status = {t.name: IDLE for t in stage.program.threads} | {MONITOR: IDLE}
+        names = (*(t.name for t in stage.program.threads), MONITOR)
+        self.status = {name: IDLE if stage.born(name) else UNBORN for name in names}
 
     def run(self) -> Outcome:
         """Make all moves, and return what was seen."""
@@ -125,6 +135,8 @@ class Performance:
 
     def _look(self, name: str, seconds: float) -> str:
         """What a thread does; empty if it is on its way."""
+        if not self.stage.born(name):
+            return UNBORN
         if name != MONITOR and self.stage.thread(name).ended is not None:
             return DEAD
         if name not in self.busy:
@@ -136,7 +148,7 @@ class Performance:
             return DEAD
         if state == "R":
             return SPINS if self._has_run(name) > self.spin else ""
-        where = next((name for name in stack if name in WAITS), "")
+        where = next((name for name in map(_today, stack) if name in WAITS), "")
         return f"{state} {where}".strip()
 
     def _has_run(self, name: str) -> float:

@@ -16,7 +16,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from refault.litmus.program import MONITOR, Memory, Place, Program
+from refault.litmus.program import MONITOR, Memory, Place, Program, Step
 
 from ..abi import Nr, Unavailable
 from ..proc import Sight
@@ -40,13 +40,17 @@ class Stage:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.spoilt = "EVENT_UNMAP" in program.features
-        self._sources: dict[int, int] = {}
-        self.files: dict[str, int] = {}
+        self.spoilt = not program.handshake or any(t.forked for t in program.threads)
+        self.forking: list[str] = []
+        self.children: dict[str, PuppetThread] = {}
+        self.served: dict[str, int] = {}
         self._free = AREA + PAGE
         self._cleared = False
+        self._sources: dict[int, int] = {}
+        self.files: dict[str, int] = {}
         self.pool = HugePages(sum(m.pages for m in program.memories if m.kind == "hugetlb"))
-        self.puppet = Puppet(1 + len(program.threads))
+        self._names = [thread.name for thread in program.threads if not thread.forked]
+        self.puppet = Puppet(1 + len(self._names))
         self.sight = Sight(self.puppet.pid)
         self.monitor: Puppet | None = None
         self.addresses: dict[str, int] = {}
@@ -71,6 +75,10 @@ class Stage:
         self.uffd = Userfaultfd(puppet.take(self.fd_inside))
         if self.program.handshake:
             self._handshake()
+        if any(thread.forked for thread in self.program.threads):
+            # A child that is being made has its parent's descriptors, and cannot close them.
+            puppet.thread().call(Nr.CLOSE, self.fd_inside)
+            self.fd_inside = -1
         self.monitor = Puppet(1, gate=puppet, keep=(self.uffd.fd,))
         if not self.program.bare:
             for number in (signal.SIGBUS, signal.SIGSEGV):
@@ -91,10 +99,11 @@ class Stage:
                 f"UFFDIO_API refuses {names}: {error.strerror}", "this needs a newer kernel"
             ) from error
 
-    def place(self, size: int, alignment: int) -> int:
+    def place(self, memory: Memory) -> int:
         """Where memory goes: mappings have a gap between them, or the kernel would merge them."""
-        start = -(-self._free // alignment) * alignment
-        self._free = start + size + PAGE
+        size = page_size(memory)
+        start: int = -(-self._free // size) * size
+        self._free = start + (memory.pages + 1) * size
         return start
 
     def _map_all(self) -> None:
@@ -163,8 +172,28 @@ class Stage:
         if name == MONITOR:
             assert self.monitor is not None
             return self.monitor.thread()
-        names = [thread.name for thread in self.program.threads]
-        return self.puppet.thread(1 + names.index(name))
+        if name in self.children:
+            return self.children[name]
+        return self.puppet.thread(1 + self._names.index(name))
+
+    def born(self, name: str) -> bool:
+        """Whether a thread is there: the monitor, one of the process, or a child after its fork."""
+        return name == MONITOR or name in self._names or name in self.children
+
+    def told_of_fork(self, fd: int) -> None:
+        """The monitor has read of the oldest fork, and been given this descriptor."""
+        if self.forking:
+            self.served[self.forking.pop(0)] = fd
+
+    def who(self, tid: int) -> str:
+        """A thread by its number."""
+        names = (name for name in (*self._names, *self.children))
+        return next((name for name in names if self.thread(name).tid == tid), str(tid))
+
+    def pid(self, step: Step) -> int:
+        """The process whose memory a step is about."""
+        child = step.args.get("of", step.thread)
+        return self.children[child].pid if child in self.children else self.puppet.pid
 
     def address(self, place: Place) -> int:
         """The address of a place."""

@@ -25,7 +25,7 @@ from refault.linux.mm.userfaultfd.copy import Source
 from refault.litmus.model.world import World, features
 from refault.litmus.program import Step
 
-from .registry import at, number, operation
+from .registry import at, number, operation, uffd
 
 NOWHERE = 0x1000
 """An address of the monitor's at which nothing is mapped."""
@@ -34,7 +34,7 @@ NOWHERE = 0x1000
 @operation
 def poll(world: World, step: Step) -> str:
     """``poll(2)`` without waiting."""
-    found = world.uffd.poll(wait=False)
+    found = uffd(world, step).poll(wait=False)
     return " ".join(bit.name or "" for bit in Poll(found)) or "nothing"
 
 

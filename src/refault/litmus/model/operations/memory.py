@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from refault.litmus.model.world import STORED, World
-from refault.litmus.program import Step
+from refault.litmus.program import IDLE, Step
 
 from .registry import at, number, operation
 
@@ -35,6 +35,9 @@ def put_user(world: World, step: Step) -> str:
 
 
 @operation
-def pagemap(world: World, step: Step) -> str:
-    """``/proc/pid/pagemap``."""
-    return "protected" if at(world, step).is_protected() else "not"
+def fork(world: World, step: Step) -> str:
+    """``fork(2)``; the child can be told to do something from then on."""
+    child = step.args["who"]
+    world.process.fork(world.children[child])
+    world.board.set(child, IDLE)
+    return "forked"

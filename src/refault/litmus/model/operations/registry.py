@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from refault.linux.buffers import Buffer
+from refault.linux.uffd import UserFaultFd
 from refault.linux.user import Page
 from refault.litmus.model.world import World
 from refault.litmus.program import Step
@@ -43,11 +44,24 @@ def number(value: int) -> str:
 
 
 def at(world: World, step: Step, key: str = "at") -> Page:
-    """The page that a step is about."""
-    return world.page(step.args[key])
+    """The page that a step is about: of a child, if that does it or it is done for that."""
+    return world.page(step.args[key], owner(world, step))
 
 
 def buffer(world: World, step: Step) -> Buffer:
     """The bytes that a step is about."""
     page = at(world, step)
     return Buffer(page.mm, page.address + step.args["offset"], step.args["count"])
+
+
+def owner(world: World, step: Step) -> str:
+    """The child that a step is about; empty for the process itself."""
+    if step.thread in world.children:
+        return step.thread
+    return str(step.args.get("of", ""))
+
+
+def uffd(world: World, step: Step) -> UserFaultFd:
+    """The userfaultfd that a step is about."""
+    child = step.args.get("of", "")
+    return world.served(child) if child else world.uffd

@@ -6,6 +6,7 @@ import struct
 
 from refault.litmus.program import Step
 from refault.live.abi import Nr, ioctl_read_write
+from refault.live.play.memory import page_size
 from refault.live.play.stage import Stage
 from refault.live.puppet import PAGE
 from refault.live.userfaultfd import API, Feature, Mode
@@ -63,7 +64,7 @@ def handshake(stage: Stage, step: Step, gate: Gate) -> Started:
 def registered(stage: Stage, step: Step, gate: Gate) -> Started:
     """``UFFDIO_REGISTER``, and the ioctls that it says."""
     start = stage.address(step.args["at"])
-    length = step.args["pages"] * PAGE
+    length = step.args["pages"] * page_size(stage.memory(step.args["at"]))
     mode = sum(Mode[word.upper()] for word in step.args["modes"].split())
     started = ioctl(stage, step, gate, 0x00, start, length, mode, 0)
 

@@ -50,3 +50,19 @@ def put_user(stage: Stage, step: Step, gate: Gate) -> Started:
     address = stage.address(step.args["at"])
     command = call(stage, step, gate, Nr.CLOCK_GETTIME, _CLOCK_MONOTONIC, address)
     return Started(command, number)
+
+
+@operation
+def fork(stage: Stage, step: Step, gate: Gate) -> Started:
+    """``fork(2)``; the child can be told to do something from then on."""
+    child = step.args["who"]
+    fork = stage.thread(step.thread).begin_fork(gate=gate.shut)
+    stage.forking.append(child)
+
+    def value(result: int) -> str:
+        if result < 0:
+            return number(result)
+        stage.children[child] = fork.wait()
+        return "forked"
+
+    return Started(fork.command, value)

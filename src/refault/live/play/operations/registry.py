@@ -64,7 +64,9 @@ def found(stage: Stage, step: Step, size: int, offset: int = 0) -> bytes:
 
 
 def descriptor(stage: Stage, step: Step) -> int:
-    """The userfaultfd's number in the process of the step's thread."""
+    """The userfaultfd's number in the process of the step's thread; -1 if it has it not."""
+    if "of" in step.args:
+        return stage.served.get(step.args["of"], -1)
     return stage.uffd.fd if step.thread == MONITOR else stage.fd_inside
 
 

@@ -33,13 +33,15 @@ def read(stage: Stage, step: Step, gate: Gate) -> Started:
 def message(stage: Stage, msg: Message) -> str:
     """A message in words."""
     if msg.event == Event.FORK:
+        stage.told_of_fork(msg.numbers[0])
         return "fork"
     if msg.event != Event.PAGEFAULT:
         return _event(stage, msg)
     words = ["write" if msg.flags & PagefaultFlag.WRITE else "read"]
     words += ["wp"] if msg.flags & PagefaultFlag.WP else []
     words += ["minor"] if msg.flags & PagefaultFlag.MINOR else []
-    return f"{' '.join(words)} {stage.name(msg.address)}"
+    by = f" by {stage.who(msg.thread)}" if "THREAD_ID" in stage.program.features else ""
+    return f"{' '.join(words)} {stage.name(msg.address)}{by}"
 
 
 def _event(stage: Stage, msg: Message) -> str:
