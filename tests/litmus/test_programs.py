@@ -12,15 +12,19 @@ from refault.litmus.program import BLOCKED, said
 
 def told() -> Program:
     t = Litmus()
-    t.userfaultfd("WP_UNPOPULATED", user_mode_only=True)
+    t.userfaultfd("WP_UNPOPULATED", user_mode_only=True, blocking=True, handshake=False)
     t.handle("SIGUSR1", restart=True)
     p = t.memory("p", 2, modes="missing wp", contents="page", protected=True)
+    t.memory("q", kind="shmem", shared=True, of=p)
     program = t.thread("program", blocked="SIGUSR2")
+    child = t.child()
     program.load(p[1])
     with t.together():
         program.load(p)
         t.monitor.copy(p, wake=False)
     t.monitor.kill(program, "SIGUSR1")
+    program.fork(child, label="")
+    t.monitor.of(child).wake(p, label="")
     return t.program
 
 
@@ -38,7 +42,7 @@ def test_values_are_named_after_the_steps() -> None:
 
 def test_what_is_told_together_is_one_move() -> None:
     program = told()
-    assert [len(move) for move in program.moves] == [1, 2, 1]
+    assert [len(move) for move in program.moves] == [1, 2, 1, 1, 1]
     assert program.races
     assert str(program.moves[0][0]) == "program: load(p[1])"
 

@@ -23,9 +23,7 @@ DEBIAN = "#1 SMP PREEMPT_DYNAMIC Debian {} (2026-08-01)"
         ("6.17.0", "#1 SMP", "6.17"),
     ],
 )
-def test_the_version_is_that_of_the_stable_release(
-    release: str, built: str, expected: str
-) -> None:
+def test_the_version_is_that_of_the_stable_release(release: str, built: str, expected: str) -> None:
     assert variant({"release": release, "version": built}) == expected
     assert canonical(expected) == expected
 
