@@ -76,6 +76,8 @@ class AddressSpace:
         transparent huge pages the mapping wants them.
         """
         flags = prot | Vm.MAYWRITE
+        if fresh and prot & Vm.WRITE and not shared and not hugetlb:
+            flags |= Vm.ACCOUNT
         flags |= Vm.SHARED if shared else Vm.NONE
         flags |= Vm.HUGETLB if hugetlb else Vm.NONE
         flags |= Vm.HUGEPAGE if self._thp else Vm.NONE

@@ -35,10 +35,10 @@ from refault.linux.mm.mmap_lock import (
     release_fault_lock,
     vma_start_read,
 )
+from refault.linux.mm.mmap_region import __mmap_region as mmap_region
 from refault.linux.mm.mprotect import do_mprotect_pkey
 from refault.linux.mm.mremap import do_mremap
 from refault.linux.mm.userfaultfd.mfill import COPIED
-from refault.linux.mm.vma import __mmap_region as mmap_region
 from refault.linux.mm.vma import __vm_munmap as vm_munmap
 from refault.linux.mm.vmscan import shrink_folio_list
 from refault.linux.modelled import NotModelled
@@ -134,44 +134,64 @@ class Page:
         return protected
 
     @system_call
-    def mprotect(self, prot: Vm) -> None:
-        """``mprotect(2)`` of the mapping."""
-        do_mprotect_pkey(self.vma, prot)
+    def mprotect(self, prot: Vm, pages: int = 0) -> int:
+        """``mprotect(2)`` of so many pages, by default of the mapping; returns 0 or -errno."""
+        if pages:
+            return do_mprotect_pkey(self.mm, self.address, self._end(pages), prot)
+        return do_mprotect_pkey(self.mm, self.vma.vm_start, self.vma.vm_end, prot)
+
+    def _end(self, pages: int) -> int:
+        return self.address + pages * PAGE_SIZE
 
     @system_call
-    def dontneed(self) -> int:
-        """``madvise(MADV_DONTNEED)`` of the page: returns 0 or -errno."""
-        return madvise_dontneed_free(self.mm, self.address)
+    def dontneed(self, pages: int = 1) -> int:
+        """``madvise(MADV_DONTNEED)`` of the page, or so many: returns 0 or -errno."""
+        return madvise_dontneed_free(self.mm, self.address, self._end(pages))
 
     @system_call
-    def madv_free(self) -> None:
-        """``madvise(MADV_FREE)`` of the page: reclaim may drop it unless it is written again."""
-        madvise_free_single_vma(self.mm, self.address)
+    def madv_free(self, pages: int = 1) -> int:
+        """``madvise(MADV_FREE)`` of the page, or so many: returns 0 or -errno.
+
+        Reclaim may drop it unless it is written again.
+        """
+        return madvise_free_single_vma(self.mm, self.address, self._end(pages))
 
     @system_call
-    def guard(self) -> None:
-        """``madvise(MADV_GUARD_INSTALL)``: an access to the page is SIGSEGV from then on."""
-        madvise_guard_install(self.mm, self.address)
+    def guard(self, pages: int = 1) -> int:
+        """``madvise(MADV_GUARD_INSTALL)``: an access is SIGSEGV from then on; 0 or -errno."""
+        return madvise_guard_install(self.mm, self.address, self._end(pages))
 
     @system_call
-    def unguard(self) -> None:
-        """``madvise(MADV_GUARD_REMOVE)``."""
-        madvise_guard_remove(self.mm, self.address)
+    def unguard(self, pages: int = 1) -> int:
+        """``madvise(MADV_GUARD_REMOVE)``: returns 0 or -errno."""
+        return madvise_guard_remove(self.mm, self.address, self._end(pages))
 
     @system_call
-    def munmap(self, pages: int = 1) -> None:
-        """``munmap(2)`` of the page, or of so many from it on; may cut a mapping in two."""
-        vm_munmap(self.mm, self.address, self.address + pages * PAGE_SIZE)
+    def munmap(self, pages: int = 1) -> int:
+        """``munmap(2)`` of the page, or so many: returns 0. It may cut a mapping in two."""
+        return vm_munmap(self.mm, self.address, self._end(pages))
 
     @system_call
-    def mmap_fixed(self, pages: int = 1) -> None:
-        """``mmap(MAP_FIXED)`` of fresh memory of the same kind in its place."""
-        mmap_region(self.vma, self.address, self.address + pages * PAGE_SIZE)
+    def mmap_fixed(self, pages: int = 1, prot: Vm | None = None) -> int:
+        """``mmap(MAP_FIXED)`` of fresh memory in its place: returns 0.
+
+        With a ``prot`` it is private and anonymous, without it is of the same kind as the mapping.
+        """
+        if prot is None:
+            flags, file = self.vma.vm_flags.read() & ~Vm.UFFD, self.vma.vm_file
+        else:
+            flags = prot | Vm.MAYWRITE | (Vm.ACCOUNT if prot & Vm.WRITE else Vm.NONE)
+            file = None
+        return mmap_region(self.mm, self.address, self._end(pages), flags, file)
 
     @system_call
-    def mremap(self, to: Page, pages: int = 1) -> None:
-        """``mremap(MREMAP_FIXED)`` to where ``AddressSpace.room()`` has left room."""
-        do_mremap(self.mm, self.address, to.address, pages * PAGE_SIZE)
+    def mremap(self, to: Page, pages: int = 1, *, keep: bool = False) -> int:
+        """``mremap(MREMAP_FIXED)``: returns the new address, or -errno.
+
+        What is there is unmapped; ``AddressSpace.room()`` leaves room. To ``keep`` is
+        MREMAP_DONTUNMAP.
+        """
+        return do_mremap(self.mm, self.address, to.address, pages * PAGE_SIZE, keep=keep)
 
     def add(self, by: int) -> None:
         """Add to what is in the page, in one locked instruction, which writes even a 0."""

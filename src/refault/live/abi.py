@@ -99,7 +99,7 @@ def syscall(number: int, *arguments: int) -> int:
 
 def name_of(code: int) -> str:
     """``EEXIST`` for 17, ``E4711`` where there is no name."""
-    return errno.errorcode.get(code, f"E{code}")
+    return errno.errorcode.get(code, "EHWPOISON" if code == 133 else f"E{code}")
 
 
 def _ioc(direction: int, kind: int, number: int, size: int) -> int:

@@ -30,14 +30,14 @@ mremap_fail_dec = Patch(
 )
 
 
-def _remove_without_a_second_look(mm: MmStruct, address: int) -> int:
+def _remove_without_a_second_look(mm: MmStruct, address: int, end: int = 0) -> int:
     mmap_read_lock(mm)
     vma = mm.find_vma(address)
     if vma is not None:
-        if not userfaultfd_remove(vma, address, address + PAGE_SIZE):
+        if not userfaultfd_remove(vma, address, end or address + PAGE_SIZE):
             mmap_read_lock(mm)
         vma.vm_flags.read()
-        zap_page_range_single(vma, address)
+        zap_page_range_single(vma, address, end)
     mmap_read_unlock(mm)
     return 0 if vma is not None else -ENOMEM
 

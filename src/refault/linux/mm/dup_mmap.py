@@ -45,6 +45,8 @@ def dup_mmap(mm: MmStruct, oldmm: MmStruct, born: Cell[bool]) -> None:
         dup_mmap_lock_vma(mpnt)
         vma = vm_area_dup(mpnt, mm)
         forked = dup_userfaultfd(vma, forked)
+        if vma.anon_vma.read():
+            vma.anon_vma.write(-1 - mm.vmas.index(vma))
         vma_link(vma, span)
         copy_page_range(vma, mpnt)
     mmap_write_unlock(mm)

@@ -14,7 +14,8 @@ from enum import IntFlag
 from refault.explore import note
 from refault.linux.asm.tlb import flush_tlb_batched_pending
 from refault.linux.fs.userfaultfd.fault import userfaultfd_wp_use_markers
-from refault.linux.include.linux.mm_types import HugePmd, Vm, VmArea
+from refault.linux.include.linux.mm_flags import vma_is_accessible
+from refault.linux.include.linux.mm_types import HugePmd, MmStruct, Vm, VmArea
 from refault.linux.include.linux.mmu_notifier import MmuNotifierRange, MmuNotifyEvent
 from refault.linux.include.linux.page import PageAnonExclusive, frame, live
 from refault.linux.include.linux.pgtable import (
@@ -29,7 +30,9 @@ from refault.linux.include.linux.pgtable import (
     ptep_modify_prot_start,
     set_pte_at,
 )
+from refault.linux.include.uapi.errno import ENOMEM
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
+from refault.linux.mm.anon_vma import begins_fresh, has_anon_vma
 from refault.linux.mm.huge_pmd import change_huge_pmd
 from refault.linux.mm.mmap_lock import mmap_write_lock, mmap_write_unlock, vma_start_write
 from refault.linux.mm.mmu_gather import tlb_finish_mmu, tlb_gather_mmu
@@ -38,6 +41,8 @@ from refault.linux.mm.mmu_notifier import (
     mmu_notifier_invalidate_range_start,
 )
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
+from refault.linux.mm.vma import vmas_in
+from refault.linux.mm.vma_merge import vma_modify
 from refault.linux.modelled import kernel_function
 
 
@@ -68,8 +73,12 @@ def _numa_skips(pte: Pte) -> bool:
 
 
 def _new_protection(vm_flags: Vm, old: Pte, cp_flags: MmCp) -> Pte:
-    """``pte_modify()`` and what follows: private mappings start from a read-only protection."""
-    new = old._replace(write=False, protnone=bool(cp_flags & MmCp.PROT_NUMA))
+    """``pte_modify()`` and what follows: private mappings start from a read-only protection.
+
+    What cannot be accessed at all is present to software only, as where NUMA balancing looks on.
+    """
+    protnone = bool(cp_flags & MmCp.PROT_NUMA) or not vma_is_accessible(vm_flags)
+    new = old._replace(write=False, protnone=protnone)
     if cp_flags & MmCp.UFFD_WP:
         new = new._replace(uffd_wp=True)
     elif cp_flags & MmCp.UFFD_WP_RESOLVE:
@@ -145,7 +154,8 @@ def change_protection(vma: VmArea, address: int, vm_flags: Vm, cp_flags: MmCp) -
     tlb_gather_mmu(mm)
     mmu_notifier_invalidate_range_start(range)
     if isinstance(mm.pmd.read(), HugePmd):
-        flush = change_huge_pmd(vma, vm_flags, numa=bool(cp_flags & MmCp.PROT_NUMA))
+        numa = bool(cp_flags & MmCp.PROT_NUMA) or not vma_is_accessible(vm_flags)
+        flush = change_huge_pmd(vma, vm_flags, numa=numa)
     else:
         flush = change_pte_range(vma, address, vm_flags, cp_flags)
     mmu_notifier_invalidate_range_end(range)
@@ -153,23 +163,48 @@ def change_protection(vma: VmArea, address: int, vm_flags: Vm, cp_flags: MmCp) -
 
 
 @kernel_function("mm/mprotect.c", label="mprotect")
-def do_mprotect_pkey(vma: VmArea, prot: Vm) -> None:
-    """``mprotect(2)`` of a whole VMA."""
-    mm = vma.vm_mm
+def do_mprotect_pkey(mm: MmStruct, start: int, end: int, prot: Vm) -> int:
+    """``mprotect(2)``: VMA after VMA up to the first gap; 0 or -ENOMEM."""
     mmap_write_lock(mm)
-    mprotect_fixup(vma, prot)
+    at = start
+    for vma in vmas_in(mm, start, end):
+        first, last = vma.covered().start, vma.covered().end
+        if not last:
+            continue
+        if first > at:
+            break
+        mprotect_fixup(vma, max(first, start), min(last, end), prot)
+        at = min(last, end)
     mmap_write_unlock(mm)
+    return 0 if at == end else -ENOMEM
+
+
+def _accounted(vma: VmArea, old: Vm, new: Vm) -> Vm:
+    """``VM_ACCOUNT`` of a private mapping: it comes with writing, and goes if nothing is there.
+
+    Memory that was touched before the story begins has it for good, and there it is left out.
+    """
+    if not begins_fresh():
+        return new
+    if new & Vm.WRITE:
+        private = not old & (Vm.ACCOUNT | Vm.WRITE | Vm.HUGETLB | Vm.SHARED)
+        return new | Vm.ACCOUNT if private else new
+    if old & Vm.ACCOUNT and vma.vm_file is None and not has_anon_vma(vma):
+        return new & ~Vm.ACCOUNT
+    return new
 
 
 @kernel_function("mm/mprotect.c", quiet=True)
-def mprotect_fixup(vma: VmArea, prot: Vm) -> None:
-    """Change the flags of the VMA under both locks, then its PTEs."""
+def mprotect_fixup(vma: VmArea, start: int, end: int, prot: Vm) -> None:
+    """Change the flags of a part of a VMA under both locks, then its PTEs."""
     old = vma.vm_flags.read()
     new = (old & ~(Vm.READ | Vm.WRITE | Vm.EXEC)) | prot
     if new == old:
         return
+    new = _accounted(vma, old, new)
+    vma = vma_modify(vma, start, end, new, vma.uffd_ctx.read())
     vma_start_write(vma)
     vma.vm_flags.write(new)
     cp_flags = MmCp.TRY_CHANGE_WRITABLE if new & Vm.WRITE else MmCp.NONE
-    for address in vma.addresses():
+    for address in range(start, end, PAGE_SIZE):
         change_protection(vma, address, new, cp_flags)

@@ -38,16 +38,16 @@ def populate_once(mm: MmStruct, start: int, pages: int, foll: Foll) -> Pages:
 @kernel_function("mm/gup.c", label="faultin_page_range")
 def faultin_page_range(mm: MmStruct, start: int, pages: int, foll: Foll) -> Pages:
     """Fault pages in; what goes wrong is said as ``MADV_POPULATE_*`` does."""
-    asked = foll | Foll.UNLOCKABLE | Foll.MADV_POPULATE
+    asked = foll | Foll.UNLOCKABLE | Foll.MADV_POPULATE | Foll.HWPOISON
     return __get_user_pages_locked(mm, start, pages, asked, locked=True)
 
 
 @kernel_function("mm/madvise.c", label="madvise_populate")
 def madvise_populate(mm: MmStruct, start: int, pages: int, *, write: bool) -> int:
     """``madvise(MADV_POPULATE_READ)`` or ``WRITE``: 0 or -errno."""
-    vma, mode = madvise_lock(mm, start, whole=True)
+    mode = madvise_lock(mm)
     ret = _fill(faultin_page_range, mm, start, pages, Foll.WRITE if write else Foll.NONE)
-    madvise_unlock(mm, vma, mode)
+    madvise_unlock(mm, mode)
     known = (0, -EINTR, -EINVAL, -EHWPOISON, -EFAULT, -ENOMEM)
     return ret if ret in known else -ENOMEM
 

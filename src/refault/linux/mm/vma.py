@@ -13,6 +13,7 @@ from refault.linux.fs.userfaultfd.events import (
     userfaultfd_unmap_complete,
     userfaultfd_unmap_prep,
 )
+from refault.linux.include.linux.fs import File
 from refault.linux.include.linux.mm_flags import Vm
 from refault.linux.include.linux.mm_types import MmStruct, VmaLockState, VmArea, VmSpan
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
@@ -21,7 +22,6 @@ from refault.linux.mm.mmap_lock import (
     mmap_read_unlock,
     mmap_write_downgrade,
     mmap_write_lock,
-    mmap_write_unlock,
     vma_start_write,
 )
 from refault.linux.modelled import NotModelled, kernel_function
@@ -37,9 +37,26 @@ def vm_area_dup(orig: VmArea, mm: MmStruct) -> VmArea:
                 vma.uffd_ctx.write(uffd)
                 vma.anon_vma.write(orig.anon_vma.read())
                 return vma
-    raise NotModelled(
+    raise no_spare(mm)
+
+
+def no_spare(mm: MmStruct) -> NotModelled:
+    """What is wrong where a story has not set enough aside."""
+    return NotModelled(
         f"a mapping more in {mm} than the story has set aside", "say process.spare() before"
     )
+
+
+@kernel_function("mm/vma_init.c", quiet=True)
+def vm_area_alloc(mm: MmStruct, flags: Vm, file: File | None) -> VmArea:
+    """Allocate a VMA that has not been touched; not in the tree yet."""
+    with atomic():
+        for vma in mm.vmas:
+            if vma.vm_file is file and vma.vm_flags.allocate(flags):
+                vma.uffd_ctx.write("")
+                vma.anon_vma.write(0)
+                return vma
+    raise no_spare(mm)
 
 
 @kernel_function("mm/vma.c", quiet=True)
@@ -69,8 +86,10 @@ def __split_vma(vma: VmArea, address: int) -> VmArea:
 
 
 def vmas_in(mm: MmStruct, start: int, end: int) -> list[VmArea]:
-    """Return the VMAs that a range meets; the caller holds mmap_lock."""
-    return [vma for vma in mm.vmas if vma.vm_start < end and start < vma.vm_end]
+    """Return the VMAs that a range meets, in order; the caller holds mmap_lock."""
+    spans = ((vma.covered(), vma) for vma in mm.vmas)
+    met = [(span.start, vma) for span, vma in spans if span.start < end and start < span.end]
+    return [vma for _, vma in sorted(met, key=lambda found: found[0])]
 
 
 @kernel_function("mm/vma.c", quiet=True)
@@ -140,21 +159,5 @@ def __vm_munmap(mm: MmStruct, start: int, end: int) -> int:
     mmap_write_downgrade(mm)
     vms_complete_munmap_vmas(parts)
     mmap_read_unlock(mm)
-    userfaultfd_unmap_complete(unmaps)
-    return 0
-
-
-@kernel_function("mm/vma.c", label="mmap(MAP_FIXED)")
-def __mmap_region(vma: VmArea, start: int, end: int) -> int:
-    """``mmap(2)`` of fresh memory like that of ``vma`` over whatever a range holds."""
-    mm = vma.vm_mm
-    mmap_write_lock(mm)
-    new = vm_area_dup(vma, mm)
-    parts, unmaps = detach_range(mm, start, end)
-    vms_complete_munmap_vmas(parts)
-    new.vm_flags.write(new.vm_flags.read() & ~Vm.UFFD)
-    new.uffd_ctx.write("")
-    vma_link(new, VmSpan(start, end, start // PAGE_SIZE))
-    mmap_write_unlock(mm)
     userfaultfd_unmap_complete(unmaps)
     return 0

@@ -14,7 +14,7 @@ class Room(NamedTuple):
     spares: int = 0
 
 
-CUTS = ("register", "unregister", "mprotect", "munmap", "mremap", "mmap_fixed")
+CUTS = ("register", "unregister", "mprotect", "munmap", "mremap", "mmap")
 """Steps that may cut a mapping in up to three."""
 
 

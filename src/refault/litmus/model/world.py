@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STORED = 1000
 """Stores of programs are kept apart by so much from what the model's COPY brings, a number too."""
 
-_PROT = {"rw": Vm.READ | Vm.WRITE, "r": Vm.READ, "": Vm.NONE}
+PROTECTIONS = {"rw": Vm.READ | Vm.WRITE, "r": Vm.READ, "": Vm.NONE}
 
 
 class Skipped(Exception):
@@ -85,7 +85,7 @@ class World:
         _registrable(memory, self.kernel)
         contents = "" if memory.contents == "cached" else memory.contents
         return self.process.mmap(
-            _PROT[memory.prot],
+            PROTECTIONS[memory.prot],
             uffd=self.uffd if modes else None,
             missing="missing" in modes,
             wp="wp" in modes,
@@ -96,6 +96,7 @@ class World:
             file=self._file(memory),
             shared=memory.shared,
             hugetlb=memory.kind == "hugetlb",
+            fresh=memory.kind == "anon" and memory.contents != "page",
         )
 
     def _file(self, memory: Memory) -> File | None:

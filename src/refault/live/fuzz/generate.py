@@ -70,6 +70,11 @@ def _move(chef: _Chef) -> dict[str, Any]:
     return {"at": at, "src": src, "pages": pages, "holes": chef.flag(2)}
 
 
+def _mremap(chef: _Chef) -> dict[str, Any]:
+    at, to, pages = chef.pair()
+    return {"at": at, "to": to, "pages": pages, "keep": chef.flag()}
+
+
 Draw = Callable[[_Chef], dict[str, Any]]
 
 ANYBODY: dict[str, tuple[int, Draw]] = {
@@ -90,6 +95,14 @@ ANYBODY: dict[str, tuple[int, Draw]] = {
 THREAD: dict[str, tuple[int, Draw]] = {
     "load": (25, lambda c: {"at": c.where()}),
     "store": (25, lambda c: {"at": c.where(), "value": c.chance.choice((7, 8, 9))}),
+    "mprotect": (5, lambda c: {**c.span(), "prot": c.chance.choice(PROTS)}),
+    "munmap": (3, lambda c: c.span()),
+    "mmap": (4, lambda c: {**c.span(), "prot": c.chance.choice(PROTS)}),
+    "mremap": (5, _mremap),
+    "dontneed": (5, lambda c: c.span()),
+    "guard": (3, lambda c: c.span()),
+    "unguard": (3, lambda c: c.span()),
+    "populate": (4, lambda c: {**c.span(), "write": c.flag(2)}),
 }
 """Steps of the threads of the process alone."""
 

@@ -41,6 +41,7 @@ class Stage:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.spoilt = not program.handshake or any(t.forked for t in program.threads)
+        self.spoilt |= program.blocking and "EVENT_UNMAP" in program.features
         self.forking: list[str] = []
         self.children: dict[str, PuppetThread] = {}
         self.served: dict[str, int] = {}

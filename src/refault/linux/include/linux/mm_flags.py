@@ -65,6 +65,7 @@ class Vm(IntFlag):
     GROWSDOWN = 0x100
     UFFD_MISSING = 0x200
     UFFD_WP = 0x1000
+    ACCOUNT = 0x100000
     HUGETLB = 0x400000
     GROWSUP = 0x1000000
     HUGEPAGE = 0x20000000
@@ -77,6 +78,11 @@ class Vm(IntFlag):
 def fault_flag_allow_retry_first(flags: FaultFlag) -> bool:
     """Tell whether this is the first attempt of a fault that may be retried."""
     return bool(flags & FaultFlag.ALLOW_RETRY) and not flags & FaultFlag.TRIED
+
+
+def vma_is_accessible(vm_flags: Vm) -> bool:
+    """Tell whether a mapping can be used at all; pages of one that cannot are protnone."""
+    return bool(vm_flags & (Vm.READ | Vm.WRITE | Vm.EXEC))
 
 
 def is_cow_mapping(vm_flags: Vm) -> bool:

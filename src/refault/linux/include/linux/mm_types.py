@@ -121,8 +121,8 @@ class VmArea:
     ``vm_flags`` changes under mmap_lock and the VMA lock, both for writing; each fault reads it
     under one of them. So does ``uffd_ctx``, the name of the userfaultfd that the mapping is
     registered with. It has an anon_vma from the beginning, as memory that was touched before,
-    unless the story says that it is fresh. ``vm_file`` is None for anonymous memory; it does not
-    change, so a spare VMA is for mappings of one file or of none.
+    unless the story says that it is fresh: a number, 0 for none. ``vm_file`` is None for anonymous
+    memory; it does not change, so a spare VMA is for mappings of one file or of none.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class VmArea:
         self.span: Cell[VmSpan | None] = program.cell(f"{name}.span", span)
         self.uffd_ctx: Cell[str] = program.cell(f"{name}.uffd_ctx", ctx.name if ctx else "")
         self.vm_file = file
-        self.anon_vma: Cell[bool] = program.cell(f"{name}.anon_vma", anon_vma)
+        self.anon_vma: Cell[int] = program.cell(f"{name}.anon_vma", index + 1 if anon_vma else 0)
         if not anon_vma:
             program.context[FRESH] = True
         self._first = span

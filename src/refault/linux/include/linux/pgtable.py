@@ -110,10 +110,24 @@ def make_pte_marker(marker: PteMarker) -> Pte:
     return Pte(PteKind.MARKER, int(marker), uffd_wp=bool(marker & PteMarker.UFFD_WP))
 
 
-def mk_pte(pfn: int, *, write: bool = False, dirty: bool = False, uffd_wp: bool = False) -> Pte:
+def mk_pte(
+    pfn: int,
+    *,
+    write: bool = False,
+    dirty: bool = False,
+    uffd_wp: bool = False,
+    protnone: bool = False,
+) -> Pte:
     """Make a present PTE; write-protection by userfaultfd wins over ``write``."""
+    write = write and not uffd_wp
     return Pte(
-        PteKind.PRESENT, pfn, write=write and not uffd_wp, dirty=dirty, young=True, uffd_wp=uffd_wp
+        PteKind.PRESENT,
+        pfn,
+        write=write,
+        dirty=dirty,
+        young=True,
+        uffd_wp=uffd_wp,
+        protnone=protnone,
     )
 
 

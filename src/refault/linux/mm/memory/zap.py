@@ -167,9 +167,14 @@ def _zap_entry(vma: VmArea, address: int, pte: Pte, details: ZapDetails) -> None
 
 
 def _zap_marker(vma: VmArea, address: int, pte: Pte, details: ZapDetails) -> None:
-    """Ordinary zapping leaves markers where they are, except poison."""
-    poisoned = pte.marker is PteMarker.POISONED and details.even_cows
-    if details.drop_markers or poisoned:
+    """Ordinary zapping leaves guards, and of a file write-protection; both go with the mapping."""
+    if pte.marker & PteMarker.UFFD_WP:
+        goes = details.drop_markers or vma.vm_file is None
+    elif pte.marker & PteMarker.GUARD:
+        goes = details.drop_markers
+    else:
+        goes = details.even_cows
+    if goes:
         ptep_get_and_clear(vma.vm_mm.pte(address))
 
 

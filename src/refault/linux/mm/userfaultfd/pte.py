@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from refault.explore import atomic, note
 from refault.linux.include.linux.fs import AddressSpace
+from refault.linux.include.linux.mm_flags import vma_is_accessible
 from refault.linux.include.linux.mm_types import Vm, VmArea
 from refault.linux.include.linux.page import (
     alloc_page,
@@ -131,7 +132,8 @@ def mfill_atomic_install_pte(vma: VmArea, dst: int, pfn: int, wp: bool) -> int:
         else:
             folio_add_new_anon_rmap(pfn)
             folio_add_lru(pfn)
-        set_pte_at(ptep, mk_pte(pfn, write=write, dirty=True, uffd_wp=wp))
+        none = not vma_is_accessible(vm_flags)
+        set_pte_at(ptep, mk_pte(pfn, write=write, dirty=True, uffd_wp=wp, protnone=none))
     if wp:
         note("write-protected")
     pte_unmap_unlock(mm)
@@ -157,7 +159,8 @@ def beyond_the_end(vma: VmArea, address: int) -> int:
 @kernel_function("mm/userfaultfd.c")
 def mfill_atomic_pte_zeropage(vma: VmArea, dst: int) -> int:
     """Map the zero page in a hole, read-only."""
-    return write_into_hole(vma, dst, mk_pte(ZERO_PFN))
+    none = not vma_is_accessible(vma.vm_flags.read())
+    return write_into_hole(vma, dst, mk_pte(ZERO_PFN, protnone=none))
 
 
 @kernel_function("mm/userfaultfd.c")

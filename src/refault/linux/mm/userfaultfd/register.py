@@ -19,18 +19,19 @@ from refault.linux.mm.userfaultfd.armed import (
 )
 from refault.linux.mm.userfaultfd.lock import vma_bounds, vmas_in
 from refault.linux.mm.userfaultfd.wp import uffd_wp_range
-from refault.linux.mm.vma import __split_vma
+from refault.linux.mm.vma_merge import vma_modify
 from refault.linux.modelled import kernel_function
 
 
 @kernel_function("mm/vma.c", quiet=True)
-def vma_modify_flags_uffd(vma: VmArea, start: int, end: int) -> VmArea:
-    """Cut off what sticks out of a range, and return the rest; merging is left out."""
-    if vma.vm_start < start:
-        vma = __split_vma(vma, start)
-    if vma.vm_end > end:
-        __split_vma(vma, end)
-    return vma
+def vma_modify_flags_uffd(vma: VmArea, start: int, end: int, modes: Vm, uffd: str) -> VmArea:
+    """Return a VMA of a range that is to have these modes, joined with a neighbour that has."""
+    return vma_modify(vma, start, end, (vma.vm_flags.read() & ~Vm.UFFD) | modes, uffd)
+
+
+def is_gone(vma: VmArea) -> bool:
+    """Tell whether a VMA has been joined with one before it, under the same mmap_lock."""
+    return not vma.covered().end
 
 
 @kernel_function("mm/userfaultfd.c")
@@ -38,7 +39,7 @@ def userfaultfd_clear_vma(vma: VmArea, start: int, end: int) -> None:
     """Unprotect the range and set it free; the one is done before the VMA is locked."""
     if vma.vm_flags.read() & Vm.UFFD_WP:
         uffd_wp_range(vma, start, end, False)
-    vma = vma_modify_flags_uffd(vma, start, end)
+    vma = vma_modify_flags_uffd(vma, start, end, Vm.NONE, "")
     userfaultfd_reset_ctx(vma)
     note(f"{vma} is no longer registered")
 
@@ -47,10 +48,10 @@ def userfaultfd_clear_vma(vma: VmArea, start: int, end: int) -> None:
 def userfaultfd_register_range(ctx: UserfaultfdCtx, modes: Vm, start: int, end: int) -> None:
     """Register each VMA of a range, unless it has all these modes already."""
     for vma in vmas_in(ctx.mm, start, end):
-        if vma.ctx is ctx and vma.vm_flags.read() & modes == modes:
+        if is_gone(vma) or (vma.ctx is ctx and vma.vm_flags.read() & modes == modes):
             continue
         first, last = vma_bounds(vma)
-        part = vma_modify_flags_uffd(vma, max(first, start), min(last, end))
+        part = vma_modify_flags_uffd(vma, max(first, start), min(last, end), modes, ctx.name)
         userfaultfd_set_ctx(part, ctx, modes)
 
 
@@ -66,7 +67,7 @@ def userfaultfd_release_all(ctx: UserfaultfdCtx) -> None:
         return
     mmap_write_lock(ctx.mm)
     for vma in all_vmas(ctx.mm):
-        if vma.ctx is ctx:
+        if not is_gone(vma) and vma.ctx is ctx:
             userfaultfd_clear_vma(vma, *vma_bounds(vma))
     mmap_write_unlock(ctx.mm)
     put_task_mm(ctx.mm)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from refault.litmus.model.world import World
 from refault.litmus.program import Step
 
-from .registry import at, operation
+from .registry import at, number, operation
 
 
 @operation
 def madv_free(world: World, step: Step) -> str:
-    """``madvise(MADV_FREE)`` of a page."""
-    at(world, step).madv_free()
-    return "0"
+    """``madvise(MADV_FREE)``."""
+    return number(at(world, step).madv_free(step.args.get("pages", 1)))
 
 
 @operation

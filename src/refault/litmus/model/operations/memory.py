@@ -11,21 +11,20 @@ from .registry import at, number, operation
 @operation
 def dontneed(world: World, step: Step) -> str:
     """``madvise(MADV_DONTNEED)``."""
-    return number(at(world, step).dontneed())
+    return number(at(world, step).dontneed(step.args.get("pages", 1)))
 
 
 @operation
 def munmap(world: World, step: Step) -> str:
     """``munmap(2)``."""
-    at(world, step).munmap(step.args["pages"])
-    return "0"
+    return number(at(world, step).munmap(step.args["pages"]))
 
 
 @operation
 def mremap(world: World, step: Step) -> str:
-    """``mremap(2)`` to where there is room."""
-    at(world, step).mremap(at(world, step, "to"), step.args["pages"])
-    return "0"
+    """``mremap(2)`` to another place; to ``keep`` the old mapping is MREMAP_DONTUNMAP."""
+    to, keep = at(world, step, "to"), step.args.get("keep", False)
+    return number(min(at(world, step).mremap(to, step.args["pages"], keep=keep), 0))
 
 
 @operation

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from refault.linux.buffers import Buffer
+from refault.linux.include.uapi.errno import errno_name
 from refault.linux.uffd import UserFaultFd
 from refault.linux.user import Page
 from refault.litmus.model.world import World
@@ -40,7 +41,9 @@ def needs(make: Callable[[World], Any]) -> Callable[[Operation], Operation]:
 
 def number(value: int) -> str:
     """A count, or an error by its name."""
-    return f"-{errno.errorcode.get(-value, value)}" if value < 0 else str(value)
+    if value >= 0:
+        return str(value)
+    return f"-{errno.errorcode[-value]}" if -value in errno.errorcode else errno_name(value)
 
 
 def at(world: World, step: Step, key: str = "at") -> Page:

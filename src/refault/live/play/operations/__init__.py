@@ -1,6 +1,17 @@
 """What the steps of a litmus test are on a real kernel."""
 
-from . import advice, arguments, buffers, copies, guests, gup, memory, threads, userfaultfd
+from . import (
+    advice,
+    arguments,
+    buffers,
+    copies,
+    guests,
+    gup,
+    mappings,
+    memory,
+    threads,
+    userfaultfd,
+)
 from .registry import OPEN, OPERATIONS, Gate, Started
 
 __all__ = [
@@ -14,6 +25,7 @@ __all__ = [
     "copies",
     "guests",
     "gup",
+    "mappings",
     "memory",
     "threads",
     "userfaultfd",

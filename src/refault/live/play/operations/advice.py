@@ -13,6 +13,6 @@ from .registry import Gate, Started, call, number, operation
 
 @operation
 def madv_free(stage: Stage, step: Step, gate: Gate) -> Started:
-    """``madvise(MADV_FREE)`` of a page."""
-    at = stage.address(step.args["at"])
-    return Started(call(stage, step, gate, Nr.MADVISE, at, PAGE, Advice.FREE), number)
+    """``madvise(MADV_FREE)``."""
+    at, size = stage.address(step.args["at"]), step.args.get("pages", 1) * PAGE
+    return Started(call(stage, step, gate, Nr.MADVISE, at, size, Advice.FREE), number)

@@ -11,7 +11,7 @@ from refault.live.play.stage import Stage
 from .registry import Gate, Started, call, number, operation
 
 _CLOCK_MONOTONIC = 1
-_MAYMOVE_FIXED = 3
+_MAYMOVE_FIXED, _DONTUNMAP = 3, 4
 
 
 def _size(stage: Stage, step: Step) -> int:
@@ -38,10 +38,11 @@ def munmap(stage: Stage, step: Step, gate: Gate) -> Started:
 
 @operation
 def mremap(stage: Stage, step: Step, gate: Gate) -> Started:
-    """``mremap(2)`` to where there is room."""
+    """``mremap(2)`` to another place; to ``keep`` the old mapping is MREMAP_DONTUNMAP."""
     start, size = stage.address(step.args["at"]), _size(stage, step)
     to = stage.address(step.args["to"])
-    return Started(call(stage, step, gate, Nr.MREMAP, start, size, size, _MAYMOVE_FIXED, to), _zero)
+    how = _MAYMOVE_FIXED | (_DONTUNMAP if step.args.get("keep") else 0)
+    return Started(call(stage, step, gate, Nr.MREMAP, start, size, size, how, to), _zero)
 
 
 @operation
