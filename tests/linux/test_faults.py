@@ -83,7 +83,7 @@ def test_reusing_a_page_shows_no_hole() -> None:
     assert found(story) == "holds"
 
 
-WRITERS: dict[str, Callable[[Kernel, Page], None]] = {
+WRITERS: dict[str, Callable[[Kernel, Page], object]] = {
     "NUMA scan": lambda k, page: page.numa_scan(),
     "migration": lambda k, page: page.migrate(),
     "reclaim": lambda k, page: page.reclaim(),
