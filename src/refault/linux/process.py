@@ -120,10 +120,10 @@ class AddressSpace:
         vma = self.mm.add_spare(file)
         return Page(self.kernel, vma, self.mm.add_room((NONE,) * pages))
 
-    def spare(self, number: int = 1) -> None:
-        """Set VMAs of anonymous memory aside, for mappings that are cut in two."""
+    def spare(self, number: int = 1, *, file: File | None = None) -> None:
+        """Set VMAs of a file or of anonymous memory aside, for mappings that are cut in two."""
         for _ in range(number):
-            self.mm.add_spare()
+            self.mm.add_spare(file)
 
     def child(self, name: str = "child") -> AddressSpace:
         """Set a child aside for ``fork()``, with room for all that is mapped so far."""

@@ -24,6 +24,7 @@ from refault.linux.include.linux.page import (
     frame,
 )
 from refault.linux.include.linux.pgtable import mk_pte, ptep_get, set_pte_at
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.locking.rwsem import down_read, up_read
 from refault.linux.mm.filemap import (
     folio_lock,
@@ -172,41 +173,58 @@ def bring_in(vmf: VmFaultInfo, mapping: AddressSpace, pfn: int, dropped: bool) -
         pfn = 0
 
 
+@kernel_function("mm/filemap.c", quiet=True)
+def next_uptodate_folio(mapping: AddressSpace, first: int, last: int) -> tuple[int, int]:
+    """Find the next page in the cache that nobody has locked; its index and frame, or (0, 0).
+
+    It comes locked, and with a reference.
+    """
+    for index in range(first, last + 1):
+        pfn = cached(mapping, index)
+        if not pfn or not folio_try_get(pfn):
+            continue
+        if folio_trylock(pfn):
+            folio = folio_of(pfn)
+            here = folio.mapping == (mapping.name, index) and folio.uptodate
+            if here and index < mapping.i_size.read():
+                return index, pfn
+            folio_unlock(pfn)
+        folio_put(pfn)
+    return 0, 0
+
+
 @kernel_function("mm/filemap.c")
-def filemap_map_pages(vmf: VmFaultInfo) -> VmFault:
-    """Map the page if it is in the cache and nobody has it locked; never waits."""
+def filemap_map_pages(vmf: VmFaultInfo, first: int, last: int) -> VmFault:
+    """Map those pages of a range of the file that are in the cache and not locked; never waits."""
     file = vmf.vma.vm_file
     assert file is not None
-    mapping = file.mapping
-    pfn = cached(mapping, vmf.pgoff)
-    if not pfn or not folio_try_get(pfn):
-        return VmFault.NONE
-    if not folio_trylock(pfn):
-        folio_put(pfn)
-        return VmFault.NONE
-    folio = folio_of(pfn)
-    mapped = (
-        folio.mapping == (mapping.name, vmf.pgoff)
-        and folio.uptodate
-        and vmf.pgoff < mapping.i_size.read()
-        and _map(vmf, pfn)
-    )
-    folio_unlock(pfn)
-    if not mapped:
-        folio_put(pfn)
-    return VmFault.NOPAGE if mapped else VmFault.NONE
-
-
-def _map(vmf: VmFaultInfo, pfn: int) -> bool:
+    mapping, ret = file.mapping, VmFault.NONE
+    index, pfn = next_uptodate_folio(mapping, first, last)
+    if not pfn:
+        return ret
     if not pte_offset_map_lock(vmf.mm):
-        return False
-    ptep = vmf.mm.pte(vmf.address)
-    free = ptep_get(ptep).none
-    if free:
-        folio_add_file_rmap_pte(pfn)
-        set_pte_at(ptep, mk_pte(pfn))
+        folio_unlock(pfn)
+        folio_put(pfn)
+        return ret
+    while pfn:
+        ret |= filemap_map_order0_folio(vmf, pfn, index)
+        folio_unlock(pfn)
+        index, pfn = next_uptodate_folio(mapping, index + 1, last)
     pte_unmap_unlock(vmf.mm)
-    return free
+    return ret
+
+
+@kernel_function("mm/filemap.c", quiet=True)
+def filemap_map_order0_folio(vmf: VmFaultInfo, pfn: int, index: int) -> VmFault:
+    """Map a page where nothing is, not even a marker; NOPAGE for the one that was asked for."""
+    address = vmf.address + (index - vmf.pgoff) * PAGE_SIZE
+    ptep = vmf.mm.pte(address)
+    if not ptep_get(ptep).none:
+        folio_put(pfn)
+        return VmFault.NONE
+    folio_add_file_rmap_pte(pfn)
+    set_pte_at(ptep, mk_pte(pfn))
+    return VmFault.NOPAGE if index == vmf.pgoff else VmFault.NONE
 
 
 @kernel_function("mm/filemap.c")

@@ -29,6 +29,7 @@ from refault.linux.include.linux.pgtable import (
 )
 from refault.linux.include.uapi.errno import EINVAL, ENOMEM
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
+from refault.linux.kernel.entry.common import restart_syscall
 from refault.linux.mm.anon_vma import __anon_vma_prepare, has_anon_vma
 from refault.linux.mm.memory.zap import zap_page_range_single
 from refault.linux.mm.mmap_lock import (
@@ -46,6 +47,8 @@ from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlo
 from refault.linux.mm.swapfile import swap_free
 from refault.linux.mm.vma import vmas_in
 from refault.linux.modelled import kernel_function
+
+MAX_MADVISE_GUARD_RETRIES = 3
 
 
 class MadviseLock(Enum):
@@ -200,6 +203,8 @@ def madvise_free_pte_range(mm: MmStruct, address: int) -> bool:
     if pte.kind is PteKind.SWAP:
         ptep_get_and_clear(ptep)
         swap_free(pte.pfn)
+    elif pte.marker & PteMarker.POISONED:
+        ptep_get_and_clear(ptep)
     elif pte.present and pte.pfn != ZERO_PFN and folio_of(pte.pfn).mapcount == 1:
         changed = pte.young or pte.dirty
         if changed:
@@ -221,19 +226,21 @@ def madvise_guard_install(mm: MmStruct, start: int, end: int = 0) -> int:
 def _install_guards(vma: VmArea, start: int, end: int) -> Advised:
     if not has_anon_vma(vma):
         __anon_vma_prepare(vma)
-    install_guard(vma, start, end)
-    return Advised(0, end)
+    return Advised(install_guard(vma, start, end), end)
 
 
 @kernel_function("mm/madvise.c", quiet=True)
-def install_guard(vma: VmArea, start: int, end: int) -> None:
+def install_guard(vma: VmArea, start: int, end: int) -> int:
     """Walk and zap until all places are empty when guards are set, beside faults that fill them.
 
-    After three rounds the kernel goes back to user mode and makes the system call again.
+    After three rounds the thread goes back to user mode and makes the system call again. What
+    zapping leaves there, it leaves there for ever: a marker of write-protection, of a file.
     """
-    while not all(_set_guard(vma.vm_mm, at) for at in range(start, end, PAGE_SIZE)):
-        restart()
+    for _ in range(MAX_MADVISE_GUARD_RETRIES):
+        if all(_set_guard(vma.vm_mm, at) for at in range(start, end, PAGE_SIZE)):
+            return 0
         zap_page_range_single(vma, start, end)
+    return restart_syscall()
 
 
 def _set_guard(mm: MmStruct, address: int) -> bool:

@@ -2,11 +2,12 @@
 
 On a real machine somebody looks on until all threads have settled and then tells one of them to go
 on. In the model nobody needs to: the write that settles the last thread begins the next move. To
-know about sleep and wake-up, ``watch`` stands between the threads and four functions of the kernel,
+know about sleep and wake-up, ``watch`` stands between the threads and some functions of the kernel,
 each in one step with what they do, so that nothing is settled that still runs.
 
-A thread that enters ``handle_userfault()`` a second time without having slept spins. It may do so
-because of what was; so whenever somebody else settles, it has to show again that it spins.
+A thread that enters ``handle_userfault()`` a second time without having slept spins, unless it was
+refused the first time, and so does one that has a system call restarted twice. It may do so because
+of what was; so whenever somebody else settles, it has to show again that it spins.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from refault.explore import atomic
+from refault.linux.include.linux.mm_flags import VmFault
 from refault.linux.include.linux.mm_types import FaultFlag
 from refault.linux.include.linux.sched import TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_STOPPED
 from refault.linux.kernel.locking.lockdep import might_sleep
@@ -87,6 +89,10 @@ def _awake(state: State, thread: str) -> tuple[State, None]:
 def _faults(state: State, thread: str, plan: Plan) -> tuple[State, None]:
     step = {RUNS: AGAIN, AGAIN: SPINS}
     return _set(state, thread, step.get(state.of(thread), state.of(thread)), plan)
+
+
+def _refused(state: State, thread: str) -> tuple[State, None]:
+    return (state.now(thread, RUNS) if state.of(thread) == AGAIN else state), None
 
 
 def _told(state: State, thread: str) -> tuple[State, None]:
@@ -196,7 +202,18 @@ def watch(kernel: Kernel, board: Board) -> None:
             waits = not vmf.flags & FaultFlag.RETRY_NOWAIT
             if waits and current().name in names:
                 board.cell.update(_faults, current().name, board.plan)
-            return original(vmf, reason)
+            result = original(vmf, reason)
+            if result & VmFault.ERROR and current().name in names:
+                board.cell.update(_refused, current().name)
+            return result
+
+        return watched
+
+    def restart_syscall(original: Callable[[], int]) -> Callable[[], int]:
+        def watched() -> int:
+            if current().name in names:
+                board.cell.update(_faults, current().name, board.plan)
+            return original()
 
         return watched
 
@@ -219,5 +236,6 @@ def watch(kernel: Kernel, board: Board) -> None:
     instead("schedule", schedule)
     instead("try_to_wake_up", try_to_wake_up)
     instead("handle_userfault", handle_userfault)
+    instead("restart_syscall", restart_syscall)
     instead("signal_wake_up", signal_wake_up)
     instead("do_task_dead", do_task_dead)

@@ -74,6 +74,7 @@ def _handlers(world: World) -> Handlers:
         world.handled[current().name].update(_one_more)
 
     def skip(signal: Signal) -> None:
+        noted()
         blocked = next(t.blocked for t in world.program.threads if t.name == current().name)
         set_current_blocked(sigset(Signal[name] for name in blocked))
         raise Skipped(world.siginfo[current().name].read())

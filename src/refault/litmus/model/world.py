@@ -61,7 +61,8 @@ class World:
         for memory in program.memories:
             self.pages[memory.name] = self._map(memory)
         self.things: dict[Callable[[World], Any], Any] = {}
-        self.process.spare(space.spares)
+        for file in (None, *self.files.values()):
+            self.process.spare(space.spares, file=file)
         self.children = {t.name: self.process.child(t.name) for t in program.threads if t.forked}
         self.opened = {
             name: kernel.program.cell(f"{name} can be served", False) for name in self.children
@@ -96,7 +97,7 @@ class World:
             file=self._file(memory),
             shared=memory.shared,
             hugetlb=memory.kind == "hugetlb",
-            fresh=memory.kind == "anon" and memory.contents != "page",
+            fresh=memory.kind in ("anon", "shmem") and memory.contents != "page",
         )
 
     def _file(self, memory: Memory) -> File | None:

@@ -15,8 +15,9 @@ from refault.litmus.program import MISSED, Outcome, Program
 from .. import facts
 from ..play.observe import Performance
 from ..play.stage import Stage
+from .generate import END
 
-SPACE = Room(frames=40, spares=12)
+SPACE = Room(frames=64, spares=12)
 """What the model sets aside for programs of one kind; more than most need."""
 SPIN = 0.1
 
@@ -37,9 +38,7 @@ class Compared(NamedTuple):
     @property
     def operations(self) -> int:
         """Steps that were done, and not missed; looks at the end do not count."""
-        return sum(
-            value != MISSED for label, value in self.seen if not label.startswith("at the end")
-        )
+        return sum(value != MISSED for label, value in self.seen if not label.startswith(END))
 
 
 class Bench:

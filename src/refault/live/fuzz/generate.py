@@ -14,8 +14,20 @@ from typing import Any, NamedTuple
 
 from refault.litmus.program import MONITOR, Memory, Place, Program, Step, Thread
 
-MEMORIES = (Memory("p", 4, modes=()), Memory("q", 2, modes=()), Memory("r", 4, kind="room"))
+_Q, _R = Memory("q", 2), Memory("r", 4, kind="room")
+_S = Memory("s", 4, kind="shmem", shared=True, of="p")
+KINDS: tuple[tuple[Memory, ...], ...] = (
+    (Memory("p", 4), _Q, _R),
+    (Memory("p", 4, kind="shmem", shared=True), _Q, _R, _S),
+    (Memory("p", 4, kind="shmem"), _Q, _R, _S),
+)
+"""The memory of programs: ``p`` is anonymous, or a file of tmpfs that is mapped at ``s`` as well."""
+
 THREADS = (Thread("a"), Thread("b"))
+HANDLERS = (("SIGUSR1", False), ("SIGUSR2", True))
+SIGNALS = [name for name, _ in HANDLERS]
+END = "at the end"
+"""What the labels of the last looks begin with."""
 FEATURES: tuple[tuple[str, ...], ...] = (
     (),
     ("PAGEFAULT_FLAG_WP", "WP_UNPOPULATED"),
@@ -42,10 +54,13 @@ class _Chef:
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
-        self.sizes = {memory.name: memory.pages for memory in MEMORIES}
+        self.memories = chance.choices(KINDS, (5, 2, 1))[0]
+        self.sizes = {memory.name: memory.pages for memory in self.memories}
 
     def where(self) -> Place:
-        name = self.chance.choices(("p", "q", "r"), (8, 3, 2))[0]
+        """A page, most often of ``p``."""
+        odds = {"p": 8, "q": 3, "r": 2, "s": 3}
+        name = self.chance.choices([*self.sizes], [odds[name] for name in self.sizes])[0]
         return Place(name, self.chance.randrange(self.sizes[name]))
 
     def span(self, key: str = "at") -> dict[str, Any]:
@@ -75,6 +90,11 @@ def _mremap(chef: _Chef) -> dict[str, Any]:
     return {"at": at, "to": to, "pages": pages, "keep": chef.flag()}
 
 
+def _copy_from(chef: _Chef) -> dict[str, Any]:
+    at, src, pages = chef.pair()
+    return {"at": at, "src": src, "pages": pages, "wp": chef.flag()}
+
+
 Draw = Callable[[_Chef], dict[str, Any]]
 
 ANYBODY: dict[str, tuple[int, Draw]] = {
@@ -89,6 +109,7 @@ ANYBODY: dict[str, tuple[int, Draw]] = {
     "move": (6, _move),
     "register": (8, lambda c: {**c.span(), "modes": c.chance.choice(MODES)}),
     "unregister": (3, lambda c: c.span()),
+    "kill": (2, lambda c: {"who": c.chance.choice("ab"), "signal": c.chance.choice(SIGNALS)}),
 }
 """Steps that the monitor does as well as any thread: how often, and their arguments."""
 
@@ -103,6 +124,9 @@ THREAD: dict[str, tuple[int, Draw]] = {
     "guard": (3, lambda c: c.span()),
     "unguard": (3, lambda c: c.span()),
     "populate": (4, lambda c: {**c.span(), "write": c.flag(2)}),
+    "madv_free": (2, lambda c: c.span()),
+    "put_user": (4, lambda c: {"at": c.where()}),
+    "copy_from": (4, _copy_from),
 }
 """Steps of the threads of the process alone."""
 
@@ -116,7 +140,8 @@ def generate(chance: random.Random, recipe: Recipe = ANYTHING) -> Program:
     steps = [_register(chef)]
     while len(steps) < recipe.steps:
         steps.append(_step(chef, recipe))
-    return finished(steps, chance.choice(FEATURES))
+    empty = Program(chef.memories, THREADS, (), chance.choice(FEATURES), handlers=HANDLERS)
+    return finished(steps, empty)
 
 
 def _register(chef: _Chef) -> Step:
@@ -138,14 +163,15 @@ def _step(chef: _Chef, recipe: Recipe) -> Step:
     return Step(thread, do, menu[do][1](chef), "")
 
 
-def finished(steps: list[Step], features: tuple[str, ...]) -> Program:
+def finished(steps: list[Step], like: Program) -> Program:
     """A program of these steps, one a move, with looks at the end and a label for each value."""
     looks = [
-        *(Step(MONITOR, "status", {"who": t.name}, f"at the end {t.name}") for t in THREADS),
+        *(Step(MONITOR, do, {"who": t.name}, "") for do in ("status", "handled") for t in THREADS),
         *(
-            Step(MONITOR, "peek", {"at": Place(m.name), "pages": m.pages}, f"at the end {m.name}")
-            for m in MEMORIES
+            Step(MONITOR, "peek", {"at": Place(m.name), "pages": m.pages}, "")
+            for m in like.memories
         ),
     ]
     named = [step._replace(label=f"{number}") for number, step in enumerate(steps)]
-    return Program(MEMORIES, THREADS, tuple((step,) for step in [*named, *looks]), features)
+    named += [step._replace(label=f"{END} {number}") for number, step in enumerate(looks)]
+    return like._replace(moves=tuple((step,) for step in named))

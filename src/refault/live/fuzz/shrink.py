@@ -6,16 +6,15 @@ from collections.abc import Callable
 
 from refault.litmus.program import Program, Step
 
-from .generate import finished
+from .generate import END, finished
 
 
 def shrink(program: Program, differs: Callable[[Program], bool]) -> Program:
     """Leave out steps of a program, then make their ranges small, while ``differs`` says so."""
-    features = program.features
-    steps = [step for step in program.steps if not step.label.startswith("at the end")]
+    steps = [step for step in program.steps if not step.label.startswith(END)]
 
     def still(candidate: list[Step]) -> bool:
-        return differs(finished(candidate, features))
+        return differs(finished(candidate, program))
 
     size = max(1, len(steps) // 2)
     while True:
@@ -25,7 +24,7 @@ def shrink(program: Program, differs: Callable[[Program], bool]) -> Program:
         elif not shorter:
             break
     steps = _narrow(steps, still)
-    return finished(steps, features)
+    return finished(steps, program)
 
 
 def _without(

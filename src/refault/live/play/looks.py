@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from refault.litmus.program import Step
+from refault.litmus.program import IDLE, Program, Step
 
 from ..abi import Nr
 from ..proc import PAGE, PageFlag, page_flags
@@ -70,11 +70,20 @@ def close(performance: Performance, step: Step) -> str:
 
 @look
 def kill(performance: Performance, step: Step) -> str:
-    """Send a thread a signal."""
-    stage = performance.stage
-    thread = stage.thread(step.args["who"])
-    thread.kill(signal.Signals[step.args["signal"]])
+    """Send a thread a signal; one that is idle takes it at once."""
+    stage, who, name = performance.stage, step.args["who"], step.args["signal"]
+    thread = stage.thread(who)
+    before = thread.handled.times
+    thread.kill(signal.Signals[name])
+    if performance.status[who] == IDLE and _takes(stage.program, who, name):
+        stage.puppet.wait_until(lambda: thread.handled.times > before)
     return "0"
+
+
+def _takes(program: Program, who: str, name: str) -> bool:
+    """Whether a thread has a handler for a signal, and does not block it."""
+    blocked = next(thread.blocked for thread in program.threads if thread.name == who)
+    return name in dict(program.handlers) and name not in blocked
 
 
 @look

@@ -31,7 +31,8 @@ class Found(NamedTuple):
 
 FaultHandler: TypeAlias = "Callable[[VmFaultInfo], Found | VmFault]"
 MkwriteHandler: TypeAlias = "Callable[[VmFaultInfo, int], VmFault]"
-MapPagesHandler: TypeAlias = "Callable[[VmFaultInfo], VmFault]"
+PfnMkwriteHandler: TypeAlias = "Callable[[VmFaultInfo], VmFault]"
+MapPages: TypeAlias = "Callable[[VmFaultInfo, int, int], VmFault]"
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,16 @@ class VmOperations:
     """``struct vm_operations_struct``; None where a mapping does not have the operation.
 
     ``fault(vmf)`` finds the page, or maps something itself and says NOPAGE. ``page_mkwrite(vmf,
-    pfn)`` hears of the first write to a page of a shared mapping. ``map_pages(vmf)`` maps what is
-    there already, without sleeping, and may run under the lock of the VMA alone: a mapping that
+    pfn)`` hears of the first write to a page of a shared mapping. ``map_pages(vmf, first, last)``
+    maps what is there already of some pages of the file, without sleeping, and may run under the lock of the VMA alone: a mapping that
     has it says thereby that its ``fault`` may, too. ``pfn_mkwrite`` is ``page_mkwrite`` for a
     mapping without pages.
     """
 
     fault: FaultHandler | None = None
     page_mkwrite: MkwriteHandler | None = None
-    map_pages: MapPagesHandler | None = None
-    pfn_mkwrite: MapPagesHandler | None = None
+    map_pages: MapPages | None = None
+    pfn_mkwrite: PfnMkwriteHandler | None = None
     name: str = "driver"
 
     def __repr__(self) -> str:

@@ -87,6 +87,8 @@ def exit_to_user_mode_loop(ret: Hashable) -> Hashable:
         if ksig is not None:
             handle_signal(ksig)
             frames.append(ksig)
+    if not frames and ret == -ERESTARTNOINTR:
+        ret = AGAIN
     if ret is AGAIN:
         note("to be restarted")
     for ksig in reversed(frames):
@@ -134,6 +136,22 @@ def _in_kernel(call: Callable[[], R]) -> R:
     return ret
 
 
+@scope
+def _again(call: Callable[[], Any]) -> Any:
+    """Make a system call again that wants to be, for a thread without signals."""
+    while True:
+        restart()
+        ret = _in_kernel(call)
+        if type(ret) is not int or ret != -ERESTARTNOINTR:
+            return ret
+
+
+@kernel_function("include/linux/sched/signal.h", quiet=True)
+def restart_syscall() -> int:
+    """Have the system call made again by way of user mode, so that signals are taken."""
+    return -ERESTARTNOINTR
+
+
 def system_call(function: Callable[P, R]) -> Callable[P, R]:
     """Mark a function as a system call: it is interrupted and restarted as the kernel does.
 
@@ -145,7 +163,9 @@ def system_call(function: Callable[P, R]) -> Callable[P, R]:
         if in_syscall():
             return function(*args, **kwargs)
         if current().signals is None:
-            return _in_kernel(lambda: function(*args, **kwargs))
+            ret = _in_kernel(lambda: function(*args, **kwargs))
+            again = type(ret) is int and ret == -ERESTARTNOINTR
+            return _again(lambda: function(*args, **kwargs)) if again else ret
         return cast("R", do_syscall(lambda: function(*args, **kwargs)))
 
     return call

@@ -9,7 +9,7 @@ mind (those with ``->map_pages``); for all others the fault is retried under mma
 from __future__ import annotations
 
 from refault.explore import atomic, note
-from refault.linux.include.linux.mm import NO_PAGE, FaultHandler, Found
+from refault.linux.include.linux.mm import NO_PAGE, FaultHandler, Found, MapPages
 from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault
 from refault.linux.include.linux.mm_types import VmArea, VmFaultInfo
 from refault.linux.include.linux.page import (
@@ -20,6 +20,7 @@ from refault.linux.include.linux.page import (
     frame,
 )
 from refault.linux.include.linux.pgtable import mk_pte, pte_same, ptep_get, set_pte_at
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.mm.filemap import folio_lock, folio_unlock
 from refault.linux.mm.memory.anon import (
     NO_MEMORY,
@@ -33,6 +34,9 @@ from refault.linux.mm.page_cache import mapping_evict_folio
 from refault.linux.mm.pgtable_generic import pte_alloc, pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.swap import folio_add_lru
 from refault.linux.modelled import kernel_function
+
+FAULT_AROUND_PAGES = 16
+"""``fault_around_bytes``, 64 KiB unless somebody has changed it."""
 
 _STOP = VmFault.ERROR | VmFault.NOPAGE | VmFault.RETRY
 
@@ -83,7 +87,7 @@ def do_read_fault(vmf: VmFaultInfo) -> VmFault:
     assert ops is not None
     assert ops.fault is not None
     if ops.map_pages is not None and not vmf.vm_flags & (Vm.UFFD_WP | Vm.UFFD_MINOR):
-        fault = ops.map_pages(vmf)
+        fault = do_fault_around(vmf, ops.map_pages)
         if fault:
             return fault
     fault = vmf_can_call_fault(vmf)
@@ -97,6 +101,21 @@ def do_read_fault(vmf: VmFaultInfo) -> VmFault:
     if ret & _STOP:
         folio_put(page)
     return ret
+
+
+@kernel_function("mm/memory.c", quiet=True)
+def do_fault_around(vmf: VmFaultInfo, map_pages: MapPages) -> VmFault:
+    """Map the page and its neighbours, as far as the VMA goes and 64 KiB are aligned."""
+    span = vmf.vma.covered()
+    around = FAULT_AROUND_PAGES * PAGE_SIZE
+    block = vmf.address // around * around
+    first = max(block, span.start)
+    last = min(first + around, span.end) - PAGE_SIZE
+    return map_pages(
+        vmf,
+        vmf.pgoff - (vmf.address - first) // PAGE_SIZE,
+        vmf.pgoff + (last - vmf.address) // PAGE_SIZE,
+    )
 
 
 @kernel_function("mm/memory.c")

@@ -43,6 +43,7 @@ from refault.linux.mm.mmu_notifier import (
 )
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from refault.linux.mm.userfaultfd.changing import hold_mmap_changing, release_mmap_changing
+from refault.linux.mm.userfaultfd.kind import vma_is_anonymous
 from refault.linux.mm.userfaultfd.lock import uffd_move_lock, uffd_move_unlock, vma_bounds
 from refault.linux.modelled import kernel_function
 
@@ -115,7 +116,9 @@ def validate_move_areas(ctx: UserfaultfdCtx, dst_vma: VmArea, src_vma: VmArea, a
         return -EINVAL
     if dst_flags & ACCESS != src_flags & ACCESS or not src_flags & Vm.WRITE:
         return -EINVAL
-    return 0 if dst_vma.ctx is ctx else -EINVAL
+    if dst_vma.ctx is not ctx:
+        return -EINVAL
+    return 0 if vma_is_anonymous(src_vma) and vma_is_anonymous(dst_vma) else -EINVAL
 
 
 @kernel_function("mm/userfaultfd.c")

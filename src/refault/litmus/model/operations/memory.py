@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from refault.litmus.model.world import STORED, World
+from refault.litmus.model.world import World
 from refault.litmus.program import IDLE, Step
 
 from .registry import at, number, operation
@@ -29,8 +29,8 @@ def mremap(world: World, step: Step) -> str:
 
 @operation
 def put_user(world: World, step: Step) -> str:
-    """A system call writes to the page."""
-    return number(at(world, step).put_user(STORED))
+    """A system call writes a zero to the page."""
+    return number(at(world, step).put_user(0))
 
 
 @operation

@@ -10,7 +10,6 @@ from refault.live.play.stage import Stage
 
 from .registry import Gate, Started, call, number, operation
 
-_CLOCK_MONOTONIC = 1
 _MAYMOVE_FIXED, _DONTUNMAP = 3, 4
 
 
@@ -47,9 +46,9 @@ def mremap(stage: Stage, step: Step, gate: Gate) -> Started:
 
 @operation
 def put_user(stage: Stage, step: Step, gate: Gate) -> Started:
-    """``clock_gettime(2)``: it writes 16 bytes, and does nothing else."""
+    """``rt_sigprocmask(2)`` that only asks: it writes 8 bytes, zeroes as nothing is blocked."""
     address = stage.address(step.args["at"])
-    command = call(stage, step, gate, Nr.CLOCK_GETTIME, _CLOCK_MONOTONIC, address)
+    command = call(stage, step, gate, Nr.RT_SIGPROCMASK, 0, 0, address, 8)
     return Started(command, number)
 
 
