@@ -66,3 +66,7 @@ class MemoryActions:
         """
         args = {"ioctl": what, "offset": offset, "length": length, "mode": mode, "source": source}
         self.do("ask", label, at=place(at), **args)
+
+    def peek(self, at: At, pages: int = 1, *, label: str | None = None) -> None:
+        """Look at what pages hold and how they are marked; nothing is faulted in."""
+        self.do("peek", label, at=place(at), pages=pages)

@@ -47,6 +47,11 @@ def allowed(program: Program, variant: str = "", **limits: Any) -> Allowed:
             "raise the limits, or take a step away",
         )
     outcomes = {_outcome(worlds[0], terminal) for terminal in verdict.terminals}
+    if not outcomes:
+        raise ModelError(
+            "the outcomes are not known: somebody spins, and no run ends",
+            "let the monitor resolve at the end what he spins for",
+        )
     return Allowed(frozenset(outcomes), verdict.evidence.states, verdict.evidence.seconds)
 
 
