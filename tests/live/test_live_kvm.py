@@ -132,3 +132,13 @@ def test_a_signal_gets_a_guest_out_whose_page_never_comes(
     thread.kill(signal.SIGUSR1)
     assert str(machine.exit(run.wait())) == "-EINTR"
     assert thread.handled.times == 1
+
+
+def test_a_machine_leaves_shared_memory_as_it_was(puppet: Puppet) -> None:
+    before = b"\x5a" * PAGE * 4
+    puppet.write_scratch(0, before)
+    try:
+        VirtualMachine(puppet)
+    except Unavailable as error:
+        pytest.skip(f"{error.message}: {error.remedy}")
+    assert puppet.read_scratch(0, len(before)) == before

@@ -107,7 +107,7 @@ def clock_gettime(to: Buffer) -> int:
 
 @system_call
 def nanosleep(of: Buffer) -> int:
-    """``nanosleep(2)`` for no time."""
+    """``nanosleep(2)``."""
     return time.nanosleep(of.mm, of.address)
 
 

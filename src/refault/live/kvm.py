@@ -128,10 +128,12 @@ class VirtualMachine:
 
     def _processor(self, fd: int) -> None:
         """Give the guest all that KVM can: newer ones refuse long mode to a CPU that lacks it."""
-        head = struct.pack("=2I", _CPUID_ENTRIES, 0)
-        room = self._puppet.write_scratch(0, head + bytes(_CPUID_ENTRIES * _CPUID_SIZE))
+        pages = -(-(8 + _CPUID_ENTRIES * _CPUID_SIZE) // PAGE)
+        room = self._puppet.map(pages)
+        self._puppet.poke(room, struct.pack("=2I", _CPUID_ENTRIES, 0))
         self._main.call(Nr.IOCTL, self._kvm, GET_SUPPORTED_CPUID, room)
         self._main.call(Nr.IOCTL, fd, SET_CPUID2, room)
+        self._main.call(Nr.MUNMAP, room, pages * PAGE)
 
     @staticmethod
     def _set(thread: PuppetThread, fd: int, values: Registers) -> None:

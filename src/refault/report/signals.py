@@ -25,8 +25,13 @@ def values(origin: str, signal: str, variant: str) -> Mapping[str, tuple[str, ..
 
 
 def _only(found: Mapping[str, tuple[str, ...]], label: str) -> str:
-    """The value of a step that has only one."""
+    """The value of a step, or its values."""
     return " or ".join(found[label])
+
+
+def _values(found: Mapping[str, tuple[str, ...]], label: str) -> str:
+    """The same as what a program sees."""
+    return " or ".join(f"`{value}`" for value in found[label])
 
 
 def waits(origin: str, variant: str) -> str:
@@ -37,36 +42,35 @@ def waits(origin: str, variant: str) -> str:
 
 def result(origin: str, variant: str) -> str:
     """What it comes to, if there is no signal."""
-    return f"`{_only(values(origin, 'alone', variant), 'result')}`"
+    return _values(values(origin, "alone", variant), "result")
 
 
 def handled(origin: str, variant: str) -> str:
     """What a signal with a handler makes of it, whether or not it restarts system calls."""
+    if waits(origin, variant) == "no":
+        return "-"
     says = [_handled(origin, signal, variant) for signal in ("usr1", "usr1-restart")]
     return says[0] if says[0] == says[1] else f"{says[0]}; with SA_RESTART {says[1]}"
 
 
 def _handled(origin: str, signal: str, variant: str) -> str:
     found = values(origin, signal, variant)
-    after, ended = _only(found, "after"), _only(found, "result")
+    after, ended = _only(found, "after"), _values(found, "result")
     early = _only(found, "handled") == "1"
-    unlike = ended != _only(values(origin, "alone", variant), "result")
-    if waits(origin, variant) == "no":
-        return "-"
+    unlike = ended != result(origin, variant)
     if after == IDLE:
-        return f"`{ended}` at once"
+        return f"{ended} at once"
     if early:
         return "handler at once, and a new message"
     told = "spins until the page comes" if after == SPINS else "waits until the page comes"
-    return f"{told}, then {f'`{ended}` and ' * unlike}handler"
+    return f"{told}, then {f'{ended} and ' * unlike}handler"
 
 
 def stopped(origin: str, variant: str) -> str:
     """What SIGSTOP makes of it."""
-    found = values(origin, "stop", variant)
-    after = _only(found, "after")
     if waits(origin, variant) == "no":
         return "-"
+    after = _only(values(origin, "stop", variant), "after")
     if after.startswith("T"):
         return "stops at once"
     told = "spins" if after == SPINS else "waits"

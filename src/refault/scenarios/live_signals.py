@@ -176,5 +176,10 @@ def _scenario(name: str, signal: str) -> Scenario:
     )
 
 
-FAMILY = {(name, signal): _scenario(name, signal) for name in ORIGINS for signal in SIGNALS}
-"""The scenarios, by origin and signal."""
+FAMILY = {
+    (name, signal): _scenario(name, signal)
+    for name, origin in ORIGINS.items()
+    for signal in SIGNALS
+    if origin.kind != NOW or signal == "alone"
+}
+"""The scenarios, by origin and signal; who does not wait is sent none."""

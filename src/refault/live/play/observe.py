@@ -145,7 +145,7 @@ class Performance:
             return ""
         state, stack = self._wait(name, max(0.0, self.spin - seconds))
         if state in ("Z", "X"):
-            return DEAD
+            return ""  # its process is still on its way, and so is its memory
         if state == "R":
             return SPINS if self._has_run(name) > self.spin else ""
         where = next((name for name in map(_today, stack) if name in WAITS), "")
@@ -156,7 +156,10 @@ class Performance:
 
         A machine that has other things to do may keep a thread waiting for longer than any spin.
         """
-        now = self.stage.thread(name).proc.cpu_seconds
+        try:
+            now = self.stage.thread(name).proc.cpu_seconds
+        except (FileNotFoundError, ProcessLookupError):  # it has just died
+            return 0.0
         return now - self.ran.setdefault(name, now)
 
     def _wait(self, name: str, seconds: float) -> tuple[str, tuple[str, ...]]:
