@@ -56,6 +56,8 @@ act:    mov [r12+144], ebx      # begun
         je add
         cmp eax, 7
         je touch
+        cmp eax, 8
+        je list
         mov rax, rdi            # a system call
         mov rdi, rsi
         mov rsi, [r12+32]
@@ -88,6 +90,56 @@ touches: movzx eax, byte ptr [rdi]
         dec rcx
         jnz touches
         jmp ready
+list:   mov rbp, rdi            # entries, see lists.py
+        mov r13, rsi            # what all lists share: steps done, and whether to stop
+next:   mov eax, [rbp]          # what to do; 0 is the end
+        test eax, eax
+        jz listed
+        mov edx, [rbp+8]        # its turn: when so many steps are done
+        mov ecx, 500
+turn:   cmp dword ptr [r13+4], 0
+        jne listed
+        cmp [r13], edx
+        jae mine
+        pause
+        dec ecx
+        jnz turn
+        mov eax, 24             # sched_yield()
+        syscall
+        jmp next
+mine:   mov rcx, [rbp+16]       # the delay, in loops
+        test rcx, rcx
+        jz begin
+held:   dec rcx
+        jnz held
+begin:  mov dword ptr [rbp+12], 1
+        mov rdi, [rbp+24]
+        mov rsi, [rbp+32]
+        cmp eax, 1
+        je lload
+        cmp eax, 2
+        je lstore
+        mov rax, rdi
+        mov rdi, rsi
+        mov rsi, [rbp+40]
+        mov rdx, [rbp+48]
+        mov r10, [rbp+56]
+        mov r8, [rbp+64]
+        mov r9, [rbp+72]
+        syscall
+        jmp did
+lload:  movzx eax, byte ptr [rdi]
+        jmp did
+lstore: mov eax, esi
+lstores: mov [rdi], al
+        movzx eax, al
+did:    mov [rbp+80], rax
+        mov dword ptr [rbp+12], 2
+        lock inc dword ptr [r13]
+        add rbp, 256
+        jmp next
+listed: xor eax, eax
+        jmp ready
 fork:   mov rbp, rdi            # the slot of the child
         mov r13d, esi           # its parent: ours too
         mov eax, 56             # clone(CLONE_PARENT | SIGCHLD, 0, 0, 0, 0)
@@ -117,6 +169,15 @@ orphan: mov eax, 231            # exit_group(0): the parent died before
         syscall
 recover: mov eax, [r12+116]     # minus the signal that ended an access
         neg rax
+        cmp dword ptr [r12+8], 8
+        jne ready
+        mov ecx, [r12+112]      # in a list: with si_code, of the log
+        dec ecx
+        and ecx, 7
+        shl ecx, 6
+        mov ecx, [r12+rcx+260]
+        mov [rbp+88], ecx
+        jmp did
 ready:  mov [r12+72], rax
         rdtsc
         shl rdx, 32

@@ -82,6 +82,10 @@ class PuppetThread:
         """Do a system call."""
         return self._start(CALL, (number, *args), gate, delay)
 
+    def do(self, what: int, *args: int) -> Command:
+        """Do anything that the machine code knows by a number."""
+        return self._start(what, args, False, 0)
+
     def call(self, number: int, *args: int) -> int:
         """Do a system call, wait for it, and raise ``OSError`` if it failed."""
         result = self._start(CALL, (number, *args), False, 0).wait()

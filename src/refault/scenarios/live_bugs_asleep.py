@@ -30,6 +30,8 @@ def live_unregister_races(t: Litmus) -> None:
         program.load(p)
         t.monitor.unregister(p)
     t.monitor.status(program)
+    t.monitor.wake(p)
+    t.monitor.status(program)
 
 
 @litmus(source="fs/userfaultfd.c: userfaultfd_read_ctx(): the message counts as read")
@@ -75,6 +77,8 @@ def live_poison_races(t: Litmus) -> None:
         program.load(p)
         t.monitor.poison(p)
     t.monitor.status(program)
+    t.monitor.wake(p)
+    t.monitor.status(program)
 
 
 @litmus(
@@ -90,15 +94,19 @@ def live_zeropage_then_store(t: Litmus) -> None:
         filler.zeropage(p)
         filler.store(p)
     t.monitor.status(program)
+    t.monitor.wake(p)
+    t.monitor.status(program)
 
 
 @litmus(source="mm/userfaultfd.c: move_pages(): the error of a round outlives it, since 6.18")
 def live_move_races(t: Litmus) -> None:
-    """MOVE of a page whose PTE changes meanwhile moves it, says that it did not, wakes nobody."""
+    """MOVE of a page whose PTE changes meanwhile moves it and says that it did not.
+
+    It wakes nobody then, and a monitor believes that somebody else has filled the page.
+    """
     p, src = t.memory(), t.memory("q", modes="", contents="page")
-    program, mover, other = t.thread("program"), t.thread("mover"), t.thread("other")
-    program.load(p)
+    mover, other = t.thread("mover"), t.thread("other")
     with t.together():
         mover.move(p, src)
         other.do("madv_free", "", at=src[0])
-    t.monitor.status(program)
+    mover.load(p)

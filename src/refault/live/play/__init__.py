@@ -1,6 +1,6 @@
 """Litmus tests on the running kernel: ``Stage`` performs a program, ``observe`` counts outcomes."""
 
-from .observe import observe
+from .rounds import observe
 from .stage import Stage
 
 __all__ = ["Stage", "observe"]

@@ -63,8 +63,14 @@ class Performance:
 
     def run(self) -> Outcome:
         """Make all moves, and return what was seen."""
-        for move in self.stage.program.moves:
-            self._move(move)
+        return self.go_on(-1, {})
+
+    def go_on(self, move: int, queues: dict[str, list[Step]]) -> Outcome:
+        """Let a move be over, with what is left to do in it, and make those after it."""
+        if move >= 0:
+            self._settle(queues)
+        for steps in self.stage.program.moves[move + 1 :]:
+            self._move(steps)
         for name in self.status:
             self._collect(name)
         if self.busy or self.dead:
@@ -83,7 +89,7 @@ class Performance:
         for name in list(queues):
             if self.status[name] != IDLE:
                 for step in queues.pop(name):
-                    self._say(step, MISSED)
+                    self.say(step, MISSED)
         together = len(queues) > 1
         if together:
             self.stage.puppet.close_gate()
@@ -94,13 +100,14 @@ class Performance:
             self.stage.puppet.open_gate()
         self._settle(queues)
 
-    def _say(self, step: Step, value: str) -> None:
+    def say(self, step: Step, value: str) -> None:
+        """Note the value of a step."""
         if step.label:
             self.values[step.label] = value
 
     def _start(self, step: Step, gate: Gate) -> None:
         if step.do in LOOKS:
-            self._say(step, LOOKS[step.do](self, step))
+            self.say(step, LOOKS[step.do](self, step))
             return
         self.busy[step.thread] = step, OPERATIONS[step.do](self.stage, step, gate)
 
@@ -111,7 +118,7 @@ class Performance:
         step, started = self.busy[name]
         if not started.command.done:
             return False
-        self._say(step, started.value(started.command.wait(0)))
+        self.say(step, started.value(started.command.wait(0)))
         del self.busy[name]
         return True
 
