@@ -29,6 +29,7 @@ def outcomes(id: str, variant: str = "") -> set[str]:
         ("live-move-races", "6.17", "move=-EEXIST"),
         ("live-protected-for-nobody", "without uffd_mfill_vma_lock", "protection=wp"),
         ("live-registered-anew", "with copy_retry_state", "filled=4096"),
+        ("live-registered-anew", "7.1", "filled=4096"),
     ],
 )
 def test_a_repair_takes_the_bug_away(id: str, repair: str, bug: str) -> None:
@@ -45,3 +46,8 @@ def test_a_lost_message_is_told_again_after_a_wake_up() -> None:
 def test_merging_takes_the_protection_away() -> None:
     (outcome,) = outcomes("live-merging-unprotects")
     assert outcome.endswith("protection='not wp' store=stored read=none")
+
+
+def test_a_close_that_leaves_pages_protected_is_an_old_one() -> None:
+    assert outcomes("live-close-protected") == {"close=0 protection='not wp'"}
+    assert outcomes("live-close-protected", "6.8") == {"close=0 protection=wp"}

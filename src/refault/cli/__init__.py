@@ -23,6 +23,7 @@ COMMANDS = {
     "list": "List the catalogue with its expected verdicts.",
     "matrix": "Print the verdict of each scenario in each version of Linux.",
     "mutate": "Drop one synchronisation at a time, and list what makes no difference.",
+    "probe": "Tell what a kernel has for userfaultfd, and how it behaves.",
     "replay": "Run a kept counterexample through the model again.",
     "show": "Check one scenario and show its story and diagram.",
 }

@@ -36,3 +36,14 @@ def live_registered_anew(t: Litmus) -> None:
     t.monitor.register(p, modes="wp")
     t.monitor.copy(src)
     t.monitor.status(filler)
+
+
+@litmus(
+    source="Peter Xu, 2024, mm/userfaultfd: reset ptes when close() for wr-protected ones",
+)
+def live_close_protected(t: Litmus) -> None:
+    """A close leaves no page protected, since 6.9."""
+    p = t.memory(modes="wp", contents="page", protected=True)
+    t.thread("program")
+    t.monitor.close()
+    t.monitor.do("protection", at=p[0])
