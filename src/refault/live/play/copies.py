@@ -44,7 +44,7 @@ class Copies:
 
     def write(self, board: Board, stage: Stage) -> None:
         """Find room in the process, and write the list that maps all copies there."""
-        self.base = stage.place(self.number * self.pages * PAGE, PAGE)
+        self.base = stage.place(self.number * self.pages * PAGE)
         for copy in range(self.number):
             at = self.addresses(copy)
             for memory in self.memories:

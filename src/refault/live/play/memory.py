@@ -59,7 +59,7 @@ class HugePages:
 def map_memory(stage: Stage, memory: Memory) -> int:
     """Map memory with the contents that it has at first; returns its address."""
     puppet, main = stage.puppet, stage.puppet.thread()
-    start = stage.place(memory)
+    start = stage.place(memory.pages * page_size(memory), page_size(memory))
     if memory.kind == "room":
         return start
     puppet.map(

@@ -100,11 +100,10 @@ class Stage:
                 f"UFFDIO_API refuses {names}: {error.strerror}", "this needs a newer kernel"
             ) from error
 
-    def place(self, memory: Memory) -> int:
+    def place(self, size: int, unit: int = PAGE) -> int:
         """Where memory goes: mappings have a gap between them, or the kernel would merge them."""
-        size = page_size(memory)
-        start: int = -(-self._free // size) * size
-        self._free = start + (memory.pages + 1) * size
+        start: int = -(-self._free // unit) * unit
+        self._free = start + size + unit
         return start
 
     def _map_all(self) -> None:

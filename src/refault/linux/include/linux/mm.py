@@ -41,9 +41,9 @@ class VmOperations:
 
     ``fault(vmf)`` finds the page, or maps something itself and says NOPAGE. ``page_mkwrite(vmf,
     pfn)`` hears of the first write to a page of a shared mapping. ``map_pages(vmf, first, last)``
-    maps what is there already of some pages of the file, without sleeping, and may run under the lock of the VMA alone: a mapping that
-    has it says thereby that its ``fault`` may, too. ``pfn_mkwrite`` is ``page_mkwrite`` for a
-    mapping without pages.
+    maps what is there already of some pages of the file, without sleeping, and may run under the
+    lock of the VMA alone: a mapping that has it says thereby that its ``fault`` may, too.
+    ``pfn_mkwrite`` is ``page_mkwrite`` for a mapping without pages.
     """
 
     fault: FaultHandler | None = None
