@@ -16,7 +16,7 @@ from refault.litmus.program import Outcome, Program
 from refault.live.abi import Unavailable
 from refault.live.facts import variant as variant_of
 from refault.live.kernels import WORK, Place, places
-from refault.report.live import HEADING, histogram, line, summary, table
+from refault.report.live import HEADING, absent, histogram, line, summary, table
 from refault.scenarios import Scenario
 
 from . import live_modes
@@ -143,6 +143,7 @@ class Session:
             "seed": self.options["seed"],
             "spin": kernel.spin,
         }
+        before = len(self.found)
         try:
             with kernel:
                 self._compare(kernel.run(WORK, given))
@@ -153,7 +154,7 @@ class Session:
                 Comparison(
                     s.id, kernel.name, "", counted(()), frozenset(), error.message, error.remedy
                 )
-                for s in self.chosen
+                for s in self.chosen[len(self.found) - before :]
             ]
 
     def _compare(self, answers: Iterator[Any]) -> None:
@@ -192,8 +193,10 @@ class Session:
         if self.lines:
             named = len(self.chosen) <= FEW
             for one in self.found:
-                if one.forbidden or named or (one.missing and one.runs == 0):
+                if one.forbidden or (named and not one.missing):
                     click.echo("\n" + histogram(one))
+            for text in absent(self.found):
+                click.echo("\n" + text)
             click.echo("\n" + summary(self.found))
 
     def _code(self) -> int:

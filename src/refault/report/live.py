@@ -28,10 +28,6 @@ def histogram(one: Comparison) -> str:
 
 
 def _histogram(one: Comparison) -> Iterator[str]:
-    if one.missing:
-        yield f"{one.scenario}: not on {one.kernel}"
-        yield from _wrapped("", f"{one.missing}: {one.remedy}" if one.remedy else one.missing)
-        return
     yield f"{one.scenario}: {_times(one.runs)} on {one.kernel}, model {one.variant or 'base'}"
     every = [*one.observed, *one.never]
     shared = common(every)
@@ -46,6 +42,17 @@ def _histogram(one: Comparison) -> Iterator[str]:
         yield from _wrapped(_times(count), remark + _said(_rest(outcome, shared)))
     for outcome in one.never:
         yield from _wrapped("never", f"allowed: {_said(_rest(outcome, shared))}")
+
+
+def absent(found: Iterable[Comparison]) -> Iterator[str]:
+    """Why scenarios could not be tried, each reason once, with those that it is about."""
+    reasons: dict[str, list[str]] = {}
+    for one in found:
+        if one.missing:
+            why = f"{one.missing}: {one.remedy}" if one.remedy else one.missing
+            reasons.setdefault(why, []).append(one.scenario)
+    for why, names in reasons.items():
+        yield "\n".join([*_wrapped("not here", why), *_wrapped("", ", ".join(names))])
 
 
 def _count(one: Comparison, outcome: Outcome) -> str:

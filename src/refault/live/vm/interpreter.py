@@ -29,7 +29,15 @@ PACKAGE = Path(refault.__file__).parent
 PYTHON = "bin/python"
 """Where the interpreter is in the guest, below the root, which is its prefix."""
 
-LAZILY = ("encodings.ascii", "encodings.latin_1", "linecache", "tokenize", "traceback", "warnings")
+LAZILY = (
+    "encodings.ascii",
+    "encodings.latin_1",
+    "heapq",
+    "linecache",
+    "tokenize",
+    "traceback",
+    "warnings",
+)
 """What is imported late, by the interpreter itself or to tell of an error."""
 
 _PROBE = """
