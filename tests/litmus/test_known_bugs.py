@@ -49,5 +49,5 @@ def test_merging_takes_the_protection_away() -> None:
 
 
 def test_a_close_that_leaves_pages_protected_is_an_old_one() -> None:
-    assert outcomes("live-close-protected") == {"close=0 protection='not wp'"}
-    assert outcomes("live-close-protected", "6.8") == {"close=0 protection=wp"}
+    assert outcomes("live-close-protected") == {"before=wp close=0 protection='not wp'"}
+    assert outcomes("live-close-protected", "6.8") == {"before=wp close=0 protection=wp"}

@@ -7,14 +7,18 @@ from refault.linux.fs.userfaultfd.ctx import UserfaultfdCtx
 from refault.linux.fs.userfaultfd.ioctl import Request
 from refault.linux.fs.userfaultfd.wake import wake_userfault
 from refault.linux.include.linux.mm_types import Vm, VmArea
-from refault.linux.include.uapi.errno import EFAULT, EINVAL
+from refault.linux.include.uapi.errno import EAGAIN, EFAULT, EINVAL, ENOENT
 from refault.linux.include.uapi.userfaultfd import (
     UffdFeature,
     UffdRange,
     WriteprotectMode,
 )
+from refault.linux.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
+from refault.linux.mm.userfaultfd.changing import hold_mmap_changing, release_mmap_changing
 from refault.linux.mm.userfaultfd.kind import can_userfault
+from refault.linux.mm.userfaultfd.lock import validate_dst_vma
 from refault.linux.mm.userfaultfd.register import userfaultfd_clear_vma
+from refault.linux.mm.userfaultfd.wp import uffd_wp_range
 from refault.patches.patch import Patch
 
 
@@ -105,6 +109,33 @@ wp_wakes_on_error = Patch(
     kind="proposal",
     source="follows from the stories of UFFDIO_WRITEPROTECT in the catalogue",
     replaces={"fail_writeprotect": _wake_what_was_unprotected},
+)
+
+
+def _protect_one_mapping(ctx: UserfaultfdCtx, start: int, length: int, enable_wp: bool) -> int:
+    mmap_read_lock(ctx.mm)
+    hold_mmap_changing(ctx)
+    err = -EAGAIN
+    if not ctx.mmap_changing.read():
+        vma = ctx.mm.find_vma(start)
+        err = -ENOENT
+        if vma and validate_dst_vma(vma, start + length) and vma.vm_flags.read() & Vm.UFFD_WP:
+            uffd_wp_range(vma, start, start + length, enable_wp)
+            err = 0
+    release_mmap_changing(ctx)
+    mmap_read_unlock(ctx.mm)
+    return err
+
+
+wp_multiple_vmas = Patch(
+    name="wp_multiple_vmas",
+    title="mm/userfaultfd: support WP on multiple VMAs",
+    kind="fix",
+    commit="a1b92a3f1498",
+    since="6.4",
+    source="Muhammad Usama Anjum, 2023; before it a range that is not all in one mapping that is "
+    "registered for it was refused as a whole",
+    replaces={"mwriteprotect_range": _protect_one_mapping},
 )
 
 

@@ -44,6 +44,7 @@ close_unprotects = Patch(
     since="6.9",
     source="Peter Xu, 2024",
     replaces={"userfaultfd_release_all": _release_and_leave_protected},
+    stable={"6.1": "6.1.191", "6.6": "6.6.31", "6.8": "6.8.10"},
 )
 
 

@@ -45,5 +45,6 @@ def live_close_protected(t: Litmus) -> None:
     """A close leaves no page protected, since 6.9."""
     p = t.memory(modes="wp", contents="page", protected=True)
     t.thread("program")
+    t.monitor.do("protection", "before", at=p[0])
     t.monitor.close()
     t.monitor.do("protection", at=p[0])

@@ -140,7 +140,12 @@ QUESTIONS = (
     _bug("ZEROPAGE and store leave it asleep", "live-zeropage-then-store", "status"),
     _bug("UNREGISTER leaves a load asleep", "live-unregister-races", "status"),
     _bug("UNREGISTER leaves a writer asleep", "live-unregister-protected", "status"),
-    _bug("WRITEPROTECT in part wakes nobody", "live-unprotected-in-part", "status"),
+    Question(
+        BUGS,
+        "WRITEPROTECT in part wakes nobody",
+        "live-unprotected-in-part",
+        (Answer(YES, {"protection": "not wp", "status": "S "}), Answer(NO, {})),
+    ),
     _bug("read(2) that fails loses a message", "live-message-lost", "read", "none"),
     _bug("close leaves a page protected", "live-close-protected", "protection", "wp"),
 )

@@ -83,7 +83,7 @@ class Odds:
     def learn(self, scales: tuple[int, ...], outcomes: list[Outcome]) -> None:
         """Note what came of it."""
         self._seen.update(outcomes)
-        (common, _), *_ = self._seen.most_common(1)
+        common = max(self._seen, key=lambda outcome: self._seen[outcome])
         self._runs[scales] += len(outcomes)
         self._rare[scales] += sum(outcome != common for outcome in outcomes)
 
