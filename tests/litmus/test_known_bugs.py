@@ -25,6 +25,7 @@ def outcomes(id: str, variant: str = "") -> set[str]:
         ("live-unprotected-in-part", "with wp_wakes_on_error", "status='S "),
         ("live-poison-races", "with must_wait_poison", "status='S "),
         ("live-zeropage-then-store", "with must_wait_ptl", "status='S "),
+        ("live-zero-page-unprotected", "with must_wait_uffd_wp", "status='S "),
         ("live-move-races", "with move_err_reset", "move=-EEXIST"),
         ("live-move-races", "6.17", "move=-EEXIST"),
         ("live-protected-for-nobody", "without uffd_mfill_vma_lock", "protection=wp"),

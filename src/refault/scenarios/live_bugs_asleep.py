@@ -110,3 +110,21 @@ def live_move_races(t: Litmus) -> None:
         mover.move(p, src)
         other.do("madv_free", "", at=src[0])
     mover.load(p)
+
+
+@litmus(
+    source="after LKML 2020-12-21, Nadav Amit, Re: [RFC PATCH 03/13] selftests/vm/userfaultfd: "
+    "wake after copy failure"
+)
+def live_zero_page_unprotected(t: Litmus) -> None:
+    """A store that is queued when its page is unprotected already waits for a write bit.
+
+    It is the zero page, which stays read-only until a store copies it.
+    """
+    p, program = t.memory(modes="wp", contents="zero page", protected=True), t.thread("program")
+    with t.together():
+        program.store(p)
+        t.monitor.unprotect(p)
+    t.monitor.status(program)
+    t.monitor.wake(p)
+    t.monitor.status(program)

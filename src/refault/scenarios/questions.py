@@ -146,6 +146,7 @@ QUESTIONS = (
         "live-unprotected-in-part",
         (Answer(YES, {"protection": "not wp", "status": "S "}), Answer(NO, {})),
     ),
+    _bug("WRITEPROTECT leaves a store asleep", "live-zero-page-unprotected", "status"),
     _bug("read(2) that fails loses a message", "live-message-lost", "read", "none"),
     _bug("close leaves a page protected", "live-close-protected", "protection", "wp"),
 )
