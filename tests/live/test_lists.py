@@ -10,6 +10,7 @@ import pytest
 from refault.litmus import Litmus
 from refault.litmus.program import said
 from refault.live.abi import Nr
+from refault.live.interrupts import Interrupts
 from refault.live.lists import BEGUN, CALL, DONE, LOAD, NOT_BEGUN, STORE, Board
 from refault.live.play import observe
 from refault.live.play.record import NotListed
@@ -84,6 +85,35 @@ def test_who_sleeps_in_a_list_is_seen_to(board: Board, puppet: Puppet) -> None:
     write.call(Nr.WRITE, 4, write.slot.room(b"x"), 1)
     command.wait()
     assert (entry.state, entry.result) == (DONE, 1)
+
+
+def test_a_thread_that_is_interrupted_goes_on(board: Board, puppet: Puppet) -> None:
+    page, entries = puppet.map(), [board.entry() for _ in range(10)]
+    for index, entry in enumerate(entries):
+        entry.put(STORE, index, (page, index))
+    try:
+        interrupts = Interrupts(puppet.thread(), 10_000)
+    except OSError as error:
+        pytest.skip(f"no performance events: {error.strerror}")
+    board.start(puppet.thread(), entries[0]).wait()
+    interrupts.close()
+    interrupts.close()
+    assert [entry.result for entry in entries] == list(range(10))
+
+
+@pytest.mark.usefixtures("uffd_allowed")
+def test_runs_go_on_where_nobody_may_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "not here")
+
+    monkeypatch.setattr("refault.live.play.rounds.Interrupts", refuse)
+    monkeypatch.setattr("refault.live.play.rounds.INTERRUPTED", 1.0)
+    t = Litmus()
+    p, program = t.memory(), t.thread("program")
+    with t.together():
+        program.load(p)
+        t.monitor.zeropage(p)
+    assert observe(t.program, 10).total() == 10
 
 
 @pytest.mark.usefixtures("uffd_allowed")

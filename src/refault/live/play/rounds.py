@@ -15,12 +15,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from refault.litmus.program import Outcome, Program, Step
 
 from ..abi import Nr
+from ..interrupts import Interrupts
 from ..lists import BEGUN, DONE, Board, Entry
 from ..puppet import Command, TimedOut
 from .copies import Copies
@@ -35,6 +36,12 @@ BATCH = 256
 
 SCALES = (0, 300, 1000, 3000, 10000)
 """Each thread of a move is held back by at most one of these numbers of loops in a batch."""
+
+INTERRUPTED, PERIODS = 0.25, (0, 12_000, 30_000)
+"""Share of the batches in which threads are interrupted, and nanoseconds from one to the next.
+
+What comes between two instructions of the kernel comes there if the timer does. It takes time.
+"""
 
 STALL = 0.005
 """Seconds without a step after which one looks if somebody sleeps."""
@@ -145,6 +152,15 @@ class Rounds:
             mask = (1 << cpus[index % len(cpus)]).to_bytes(128, "little")
             thread.call(Nr.SCHED_SETAFFINITY, 0, len(mask), thread.slot.room(mask))
 
+    def _interrupt(self) -> list[Interrupts]:
+        """Have threads interrupted in some of the batches, if that is allowed."""
+        if self.chance.random() >= INTERRUPTED:
+            return []
+        periods = [(name, self.chance.choice(PERIODS)) for name in self.firsts]
+        with suppress(OSError):
+            return [Interrupts(self.stage.thread(n), period) for n, period in periods if period]
+        return []
+
     def batch(self) -> list[Outcome]:
         """Do all runs, or those before somebody falls asleep, and that one."""
         self.board.reset()
@@ -153,11 +169,14 @@ class Rounds:
         for (_, entries), scale in zip(self.racing, scales, strict=True):
             for entry in entries if scale else ():
                 entry.delay(int(self.chance.random() * scale))
+        interrupts = self._interrupt()
         lists = {
             name: self.board.start(self.stage.thread(name), first)
             for name, first in self.firsts.items()
         }
         stalled = self._wait(lists)
+        for one in interrupts:
+            one.close()
         runs = self.board.done // len(self.acts) if stalled else self.size
         outcomes = [self._outcome(run) for run in self.runs[:runs]]
         if stalled:
