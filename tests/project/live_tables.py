@@ -8,7 +8,7 @@ from refault.litmus.compare import Comparison
 from refault.litmus.model import allowed
 from refault.litmus.program import Outcome
 from refault.report.live import HEADING, histogram, line, summary
-from refault.scenarios import Scenario, all_scenarios, find
+from refault.scenarios import Scenario, all_scenarios, find, live_refused, live_signals
 
 TOLD = "live-two-on-one-page"
 KERNEL = "6.18.44"
@@ -44,9 +44,11 @@ def live_forbidden() -> str:
 
 def live_tests() -> str:
     """The litmus tests of the catalogue, by the module that tells them."""
-    tests = [s for s in all_scenarios() if s.live is not None]
+    told = (*live_signals.FAMILY.values(), *live_refused.FAMILY.values())
+    tests = [s for s in all_scenarios() if s.live is not None and s not in told]
     rows = ["| litmus test | what it shows |", "|---|---|", *map(_row, tests)]
-    return "\n".join([f"{len(tests)} litmus tests are in the catalogue.", "", *rows]) + "\n"
+    count = f"{len(tests)} litmus tests are in the catalogue, and {len(told)} of signals"
+    return "\n".join([f"{count} ([signals.md](signals.md)).", "", *rows]) + "\n"
 
 
 def _row(scenario: Scenario) -> str:

@@ -18,7 +18,7 @@ import refault.linux
 from refault import patches, plugins, scenarios
 from refault.linux import AddressSpace, Kernel, Page, UserFaultFd, modelled_functions
 from refault.linux.include.uapi.signal import SIGKILL, SIGUSR1
-from refault.report import gpu, signals
+from refault.report import gpu, refused, signals
 from refault.scenarios.gpu_outcomes import Contention
 from refault.scenarios.gup_callers import CALLERS, FLAG, PLACES, outcome
 
@@ -343,6 +343,11 @@ def signal_table() -> str:
     return _table(signals.HEAD, signals.rows())
 
 
+def refused_table() -> str:
+    """What system calls make of a buffer that the kernel is refused."""
+    return _table(refused.HEAD, refused.rows())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "gpu_nobody": _gpu(Contention.NONE),
     "gpu_some_time": _gpu(Contention.SOME_TIME),
@@ -364,4 +369,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "function_names": order.names,
     "function_grain": order.grain,
     "signals": signal_table,
+    "refused": refused_table,
 }

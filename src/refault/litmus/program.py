@@ -16,6 +16,7 @@ value                    said by
 ``copied``, ``0``, ``7`` a load: the page holds what COPY brought, zeroes, a store's 7
 ``SIGBUS BUS_ADRERR``    an access that ended with a signal, and its code; ``stored`` if not
 ``4096``, ``-EEXIST``    a system call: bytes, or the error
+``2``                    a look: how often a handler ran, page faults of a system call
 ``MMIO 7``, ``-EINTR``   ``KVM_RUN``: the guest is done and has loaded or stored 7; a signal came
 ``none``                 a read of a userfaultfd that has no message
 ``write p``, ``fork``    a message: the fault's flags and page, or the event

@@ -162,6 +162,10 @@ class Actor(MemoryActions):
         """Make a system call with a buffer of ``count`` bytes, from ``offset`` in the page on."""
         self.do(what, label, at=place(at), offset=offset, count=count)
 
+    def faults(self, who: Actor, *, label: str | None = None) -> None:
+        """Look how many page faults a thread has taken in its last system call."""
+        self.do("faults", label, who=who.name)
+
     def guest(
         self, what: str, at: At, *, value: int | None = None, label: str | None = "result"
     ) -> None:

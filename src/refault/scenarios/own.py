@@ -35,6 +35,7 @@ from refault.scenarios import (
     live_modes,
     live_move,
     live_poison,
+    live_refused,
     live_signals,
     live_wp,
     locks,
@@ -122,5 +123,6 @@ def refault_scenarios() -> Sequence[ModuleType | Scenario]:
         live_bugs_asleep,
         live_bugs_pages,
         live_wp,
+        *live_refused.FAMILY.values(),
         *live_signals.FAMILY.values(),
     ]

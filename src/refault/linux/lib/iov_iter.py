@@ -7,7 +7,6 @@ is touched once more than by the others.
 
 from __future__ import annotations
 
-from refault.explore import restart
 from refault.linux.include.linux.mm_types import MmStruct
 from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.lib.usercopy import _copy_to_user as copy_to_user
@@ -42,7 +41,6 @@ def copy_page_from_iter(mm: MmStruct, address: int, length: int) -> int:
     """Fill a page of the kernel."""
     moved, done = 1, 0
     while moved and done < length:
-        restart(done)
         moved = _copy_from_iter(mm, address + done, length - done)
         done += moved
     return done
@@ -53,7 +51,6 @@ def copy_page_to_iter(mm: MmStruct, address: int, value: int, length: int) -> in
     """Copy a page of the kernel, which holds one value, to the user."""
     moved, done = 1, 0
     while moved and done < length:
-        restart(done)
         moved = _copy_to_iter(mm, address + done, value, length - done)
         done += moved
     return done

@@ -1,7 +1,7 @@
 """Litmus tests on the model: ``play`` makes a story of one, ``allowed`` finds its outcomes."""
 
-from .allowed import Allowed, allowed
+from .allowed import CPUS, Allowed, allowed
 from .play import play
 from .world import Refused
 
-__all__ = ["Allowed", "Refused", "allowed", "play"]
+__all__ = ["CPUS", "Allowed", "Refused", "allowed", "play"]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 from refault.explore import restart, scope
 from refault.explore.errors import UserError
 from refault.linux import Kernel
+from refault.linux.arch.ptrace import Access, End, PtRegs
+from refault.linux.arch.refusal import faulthandler_disabled
+from refault.linux.include.linux.mm_types import MmStruct
 from refault.linux.include.uapi.siginfo import SigInfo
 from refault.linux.include.uapi.signal import (
     SA_RESTART,
@@ -46,6 +50,7 @@ def play(program: Program, kernel: Kernel, *, space: Room | None = None) -> Worl
     world.board = Board(kernel.program, names, plan_of(program), unborn)
     watch(kernel, world.board)
     _keep_siginfo(world)
+    _count_faults(world)
     handlers = _handlers(world)
     for thread in program.threads:
         kernel.thread(
@@ -102,6 +107,23 @@ def _keep_siginfo(world: World) -> None:
     world.kernel.patched[known.key] = watched
 
 
+def _count_faults(world: World) -> None:
+    """Have page faults counted as perf counts them: those that are handled, or looked into."""
+    if not world.faults:
+        return
+    known = modelled_function("do_user_addr_fault")
+    assert known is not None
+    original = world.kernel.patched.get(known.key, known.function)
+
+    def watched(mm: MmStruct, access: Access, regs: PtRegs) -> End:
+        name = current().name
+        if name in world.faults and not faulthandler_disabled():
+            world.faults[name].update(_one_more)
+        return cast("End", original(mm, access, regs))
+
+    world.kernel.patched[known.key] = watched
+
+
 def _one_more(times: int) -> tuple[int, None]:
     return times + 1, None
 
@@ -135,6 +157,8 @@ def _wait(world: World, name: str, number: int) -> bool:
 @scope
 def _do(world: World, step: Step) -> None:
     """Do a step, and write its value down."""
+    if step.thread in world.faults:
+        world.faults[step.thread].write(0)
     try:
         value = OPERATIONS[step.do](world, step)
     except Skipped as skipped:

@@ -70,6 +70,8 @@ class World:
         self.handled = {
             t.name: kernel.program.cell(f"{t.name}.handled", 0) for t in program.threads
         }
+        looked_at = {step.args["who"] for step in program.steps if step.do == "faults"}
+        self.faults = {name: kernel.program.cell(f"{name}.faults", 0) for name in sorted(looked_at)}
         self.siginfo = {
             t.name: kernel.program.cell(f"{t.name}.siginfo", "") for t in program.threads
         }

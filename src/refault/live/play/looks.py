@@ -34,6 +34,12 @@ def status(performance: Performance, step: Step) -> str:
 
 
 @look
+def faults(performance: Performance, step: Step) -> str:
+    """How many page faults a thread has taken in its last system call."""
+    return str(performance.stage.counters[step.args["who"]].count)
+
+
+@look
 def handled(performance: Performance, step: Step) -> str:
     """How often a handler has run."""
     return str(performance.stage.thread(step.args["who"]).handled.times)

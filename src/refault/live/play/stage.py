@@ -19,6 +19,7 @@ from typing import Any
 from refault.litmus.program import MONITOR, Memory, Place, Program, Step
 
 from ..abi import Nr, Unavailable
+from ..perf import FaultCounter
 from ..proc import Sight
 from ..puppet import PAGE, Puppet, PuppetThread, TimedOut
 from ..userfaultfd import UFFD_USER_MODE_ONLY, Feature, Mode, Userfaultfd, unavailable
@@ -57,6 +58,7 @@ class Stage:
         self.addresses: dict[str, int] = {}
         self.things: dict[str, Any] = {}
         self.opened: list[int] = []
+        self.counters: dict[str, FaultCounter] = {}
         try:
             self._open()
         except BaseException:
@@ -86,7 +88,16 @@ class Stage:
                 puppet.handle(number)
         for name, restart in self.program.handlers:
             puppet.handle(signal.Signals[name], restart=restart)
+        self._count_faults()
         self._map_all()
+
+    def _count_faults(self) -> None:
+        """Count those of the threads whose faults are looked at."""
+        for step in self.program.steps:
+            if step.do == "faults" and step.args["who"] not in self.counters:
+                counter = FaultCounter(self.thread(step.args["who"]))
+                self.counters[step.args["who"]] = counter
+                counter.resume()
 
     def _handshake(self) -> None:
         wanted = Feature(0)
@@ -235,6 +246,8 @@ class Stage:
 
     def close(self) -> None:
         """End both puppets, and give back what was taken."""
+        for counter in self.counters.values():
+            counter.close()
         self.sight.close()
         self.puppet.close()
         if self.monitor is not None:

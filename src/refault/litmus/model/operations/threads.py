@@ -35,6 +35,12 @@ def status(world: World, step: Step) -> str:
 
 
 @operation
+def faults(world: World, step: Step) -> str:
+    """How many page faults a thread has taken in its last step."""
+    return str(world.faults[step.args["who"]].read())
+
+
+@operation
 def handled(world: World, step: Step) -> str:
     """How often a handler has run."""
     return str(world.handled[step.args["who"]].read())

@@ -50,6 +50,8 @@ def number(result: int) -> str:
 def call(stage: Stage, step: Step, gate: Gate, nr: int, *args: int) -> Command:
     """Start a system call."""
     thread = stage.thread(step.thread)
+    if step.thread in stage.counters:
+        stage.counters[step.thread].reset()
     return thread.syscall(nr, *args, gate=gate.shut, delay=gate.delay)
 
 
