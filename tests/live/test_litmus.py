@@ -11,9 +11,12 @@ from refault.live.facts import gather, variant
 from refault.live.play import observe
 from refault.live.play.looks import LOOKS
 from refault.live.play.operations import OPERATIONS
-from refault.scenarios import Scenario, all_scenarios
+from refault.scenarios import Scenario, all_scenarios, live_refused, live_signals
 
-SCENARIOS = [s for s in all_scenarios() if s.live is not None]
+FAMILIES = {s.id for s in (*live_refused.FAMILY.values(), *live_signals.FAMILY.values())}
+"""Those of ``test_signals.py``."""
+
+SCENARIOS = [s for s in all_scenarios() if s.live is not None and s.id not in FAMILIES]
 
 
 def test_model_and_kernel_can_do_the_same() -> None:
