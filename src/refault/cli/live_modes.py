@@ -59,12 +59,7 @@ def fuzzing(operations: int, *, seed: int, folder: Path, status: Status) -> int:
         rate = tally.operations / tally.seconds if tally.seconds else 0
         status.say(f"{tally.operations} of {operations} operations, {rate:.0f}/s")
 
-    try:
-        tally = fuzz(operations, seed=seed, folder=folder, progress=say)
-    except KeyboardInterrupt:
-        status.done()
-        click.echo("refault: interrupted", err=True)
-        return INCONCLUSIVE
+    tally = fuzz(operations, seed=seed, folder=folder, progress=say)
     status.done()
     discarded = sum(tally.discarded.values())
     click.echo(
@@ -75,4 +70,7 @@ def fuzzing(operations: int, *, seed: int, folder: Path, status: Status) -> int:
         click.echo(f"  discarded {times}: {why}")
     for difference in tally.differences:
         click.echo(f"\n{difference}")
+    if tally.interrupted:
+        click.echo("refault: interrupted; the same seed goes on from here", err=True)
+        return INCONCLUSIVE
     return UNEXPECTED if tally.differences else EXPECTED

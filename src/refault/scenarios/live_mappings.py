@@ -69,7 +69,7 @@ def live_markers_that_are_dropped(t: Litmus) -> None:
 
 @litmus(source="mm/madvise.c: madvise_dontneed_free(), madvise_free_pte_range()")
 def live_madv_free(t: Litmus) -> None:
-    """The monitor is told of MADV_FREE as of MADV_DONTNEED; only poison goes at once."""
+    """The monitor is told of MADV_FREE as of MADV_DONTNEED; of what is there, poison goes."""
     t.userfaultfd("EVENT_REMOVE")
     p, program = t.memory(pages=2), t.thread("program")
     t.monitor.copy(p)

@@ -6,7 +6,18 @@ saves what differs, shrunk, as files that can be replayed.
 
 from .compare import Bench, Compared
 from .generate import Recipe, generate
-from .run import Tally, fuzz
+from .reproduce import reproducer
+from .run import Tally, fuzz, saved
 from .shrink import shrink
 
-__all__ = ["Bench", "Compared", "Recipe", "Tally", "fuzz", "generate", "shrink"]
+__all__ = [
+    "Bench",
+    "Compared",
+    "Recipe",
+    "Tally",
+    "fuzz",
+    "generate",
+    "reproducer",
+    "saved",
+    "shrink",
+]

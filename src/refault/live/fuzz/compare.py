@@ -83,6 +83,10 @@ class Bench:
         verdict = "agree" if seen in expected else "differ"
         return Compared(verdict, seen, expected, searched=True)
 
+    def differs(self, program: Program, times: int = 2) -> bool:
+        """Whether the kernel does what the model does not allow, each time."""
+        return all(self.compare(program).verdict == "differ" for _ in range(times))
+
     def _model(self, program: Program) -> frozenset[Outcome]:
         kind = program._replace(moves=())
         once = self._once.get(kind)

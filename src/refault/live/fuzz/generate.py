@@ -21,7 +21,7 @@ KINDS: tuple[tuple[Memory, ...], ...] = (
     (Memory("p", 4, kind="shmem", shared=True), _Q, _R, _S),
     (Memory("p", 4, kind="shmem"), _Q, _R, _S),
 )
-"""The memory of programs: ``p`` is anonymous, or a file of tmpfs that is mapped at ``s``, too."""
+"""The memory of programs: ``p`` is anonymous, or a file of tmpfs, which ``s`` maps as well."""
 
 THREADS = (Thread("a"), Thread("b"))
 HANDLERS = (("SIGUSR1", False), ("SIGUSR2", True))
