@@ -15,7 +15,7 @@ from refault.litmus.program import MISSED, Outcome, Program
 from .. import facts
 from ..play.observe import Performance
 from ..play.stage import Stage
-from .generate import END
+from .generate import END, all_steps
 
 SPACE = Room(frames=64, spares=12)
 """What the model sets aside for programs of one kind; more than most need."""
@@ -91,7 +91,7 @@ class Bench:
         kind = program._replace(moves=())
         once = self._once.get(kind)
         if once is None:
-            once = self._once[kind] = Once(kind, self.variant, space=SPACE)
+            once = self._once[kind] = Once(all_steps(kind), self.variant, space=SPACE)
         return frozenset({once.run(program)})
 
     def observe(self, program: Program) -> Outcome:

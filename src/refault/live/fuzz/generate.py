@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from refault.litmus.program import MONITOR, Memory, Place, Program, Step, Thread
+from refault.litmus.program import MONITOR, PAGE, Memory, Place, Program, Step, Thread
 
 _Q, _R = Memory("q", 2), Memory("r", 4, kind="room")
 _S = Memory("s", 4, kind="shmem", shared=True, of="p")
@@ -68,6 +68,13 @@ class _Chef:
         at = self.where()
         left = self.sizes[at.memory] - at.page
         return {key: at, "pages": self.chance.choice((1, 1, left, self.chance.randint(1, left)))}
+
+    def bytes(self) -> dict[str, Any]:
+        """A buffer: a place, an offset in its page, and how many bytes, up to two pages."""
+        span = self.span()
+        offset = self.chance.choice((0, 0, 100, PAGE - 8))
+        most = min(span["pages"], 2) * PAGE - offset
+        return {"at": span["at"], "offset": offset, "count": self.chance.choice((1, 8, most))}
 
     def flag(self, odds: int = 4) -> bool:
         """True once in ``odds`` times."""
@@ -126,6 +133,9 @@ THREAD: dict[str, tuple[int, Draw]] = {
     "populate": (4, lambda c: {**c.span(), "write": c.flag(2)}),
     "madv_free": (2, lambda c: c.span()),
     "put_user": (4, lambda c: {"at": c.where()}),
+    "vm_read_there": (3, lambda c: c.bytes()),
+    "mem_read": (3, lambda c: c.bytes()),
+    "futex_wake": (2, lambda c: {"at": c.where(), "offset": 8 * c.chance.randrange(9), "count": 4}),
     "copy_from": (4, _copy_from),
 }
 """Steps of the threads of the process alone."""
@@ -161,6 +171,15 @@ def _step(chef: _Chef, recipe: Recipe) -> Step:
         thread = "a" if menu is THREAD else thread
     do = chef.chance.choices(names, [menu[name][0] for name in names])[0]
     return Step(thread, do, menu[do][1](chef), "")
+
+
+def all_steps(like: Program) -> Program:
+    """A program with every step that there is: what it needs besides memory, all of them need."""
+    chef = _Chef(random.Random(0))
+    chef.memories = like.memories
+    chef.sizes = {memory.name: memory.pages for memory in like.memories}
+    menu = {**ANYBODY, **THREAD}
+    return finished([Step("a", do, menu[do][1](chef), "") for do in menu], like)
 
 
 def finished(steps: list[Step], like: Program) -> Program:

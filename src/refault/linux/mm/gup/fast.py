@@ -97,7 +97,8 @@ def gup_fast(mm: MmStruct, start: int, number: int, foll: Foll) -> tuple[int, ..
 
 @kernel_function("mm/gup.c", quiet=True)
 def gup_fast_fallback(mm: MmStruct, start: int, number: int, foll: Foll) -> Pages:
-    """Get pages without locks, and the rest with them."""
+    """Get pages without locks, and the rest with them; ``start`` may be inside the first."""
+    start &= ~(PAGE_SIZE - 1)
     got = gup_fast(mm, start, number, foll)
     left = number - len(got)
     if not left:
