@@ -15,7 +15,7 @@ from refault.litmus.program import MISSED, Outcome, Program
 from .. import facts
 from ..play.observe import Performance
 from ..play.stage import Stage
-from .generate import END, all_steps
+from .generate import END, THREADS, all_steps
 
 SPACE = Room(frames=64, spares=12)
 """What the model sets aside for programs of one kind; more than most need."""
@@ -111,6 +111,6 @@ class Bench:
         except BaseException:
             stage.spoilt = True
             raise
-        if performance.busy and not performance.dead:
+        if performance.busy and not performance.dead and kind.threads == THREADS:
             stage.spoilt = not stage.rescue()
         return seen

@@ -24,6 +24,15 @@ KINDS: tuple[tuple[Memory, ...], ...] = (
 """The memory of programs: ``p`` is anonymous, or a file of tmpfs, which ``s`` maps as well."""
 
 THREADS = (Thread("a"), Thread("b"))
+FAMILY = (Thread("a"), Thread("c", forked=True))
+FORKING: tuple[tuple[str, ...], ...] = (
+    (),
+    ("EVENT_FORK",),
+    ("EVENT_FORK", "WP_UNPOPULATED"),
+    ("EVENT_FORK", "EVENT_REMAP", "EVENT_REMOVE", "EVENT_UNMAP"),
+)
+"""Programs with a child ask for one of these; of such, only the monitor has the userfaultfd."""
+
 HANDLERS = (("SIGUSR1", False), ("SIGUSR2", True))
 SIGNALS = [name for name, _ in HANDLERS]
 END = "at the end"
@@ -43,10 +52,14 @@ PROTS = ("rw", "rw", "r", "")
 
 
 class Recipe(NamedTuple):
-    """How long programs are, and which steps they have (all, if none are named)."""
+    """How long programs are, and which steps they have (all, if none are named).
+
+    One in so many ``forks``; such a program takes new processes, so it costs more. 0 for none.
+    """
 
     steps: int = 16
     only: frozenset[str] = frozenset()
+    forks: int = 40
 
 
 class _Chef:
@@ -141,6 +154,12 @@ THREAD: dict[str, tuple[int, Draw]] = {
 """Steps of the threads of the process alone."""
 
 
+FOR_CHILDREN = {do: entry for do, entry in ANYBODY.items() if do not in ("kill", "move")}
+OF_CHILDREN = {
+    do: THREAD[do] for do in ("load", "store", "mprotect", "munmap", "mmap", "mremap", "dontneed")
+}
+"""What the monitor does for a program with a child, and what that and its parent do."""
+
 ANYTHING = Recipe()
 
 
@@ -148,10 +167,30 @@ def generate(chance: random.Random, recipe: Recipe = ANYTHING) -> Program:
     """Draw a program."""
     chef = _Chef(chance)
     steps = [_register(chef)]
+    if recipe.forks and chef.flag(recipe.forks):
+        return _family(chef, steps, recipe)
     while len(steps) < recipe.steps:
         steps.append(_step(chef, recipe))
     empty = Program(chef.memories, THREADS, (), chance.choice(FEATURES), handlers=HANDLERS)
     return finished(steps, empty)
+
+
+def _family(chef: _Chef, steps: list[Step], recipe: Recipe) -> Program:
+    """A program in which ``a`` forks a child, after some steps."""
+    forks = chef.chance.randint(2, 8)
+    while len(steps) < recipe.steps:
+        thread = "a" if len(steps) == forks else chef.chance.choices((MONITOR, *"ac"), (6, 2, 4))[0]
+        menu = FOR_CHILDREN if thread == MONITOR else OF_CHILDREN
+        do = chef.chance.choices([*menu], [number for number, _ in menu.values()])[0]
+        if len(steps) == forks:
+            steps.append(Step("a", "fork", {"who": "c"}, ""))
+            continue
+        args = menu[do][1](chef)
+        if thread == MONITOR and chef.flag(2):
+            args["of"] = "c"
+        steps.append(Step(thread, do, args, ""))
+    features = chef.chance.choice(FORKING)
+    return finished(steps, Program(chef.memories, FAMILY, (), features, handlers=HANDLERS))
 
 
 def _register(chef: _Chef) -> Step:
@@ -178,14 +217,15 @@ def all_steps(like: Program) -> Program:
     chef = _Chef(random.Random(0))
     chef.memories = like.memories
     chef.sizes = {memory.name: memory.pages for memory in like.memories}
-    menu = {**ANYBODY, **THREAD}
+    menu = FOR_CHILDREN if any(thread.forked for thread in like.threads) else ANYBODY | THREAD
     return finished([Step("a", do, menu[do][1](chef), "") for do in menu], like)
 
 
 def finished(steps: list[Step], like: Program) -> Program:
     """A program of these steps, one a move, with looks at the end and a label for each value."""
     looks = [
-        *(Step(MONITOR, do, {"who": t.name}, "") for do in ("status", "handled") for t in THREADS),
+        *(Step(MONITOR, "status", {"who": t.name}, "") for t in like.threads),
+        *(Step(MONITOR, "handled", {"who": t.name}, "") for t in like.threads if not t.forked),
         *(
             Step(MONITOR, "peek", {"at": Place(m.name), "pages": m.pages}, "")
             for m in like.memories
