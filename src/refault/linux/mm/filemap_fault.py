@@ -12,7 +12,7 @@ from typing import NamedTuple
 from refault.explore import restart
 from refault.linux.include.linux.fs import AddressSpace
 from refault.linux.include.linux.mm import Found, VmOperations
-from refault.linux.include.linux.mm_flags import FaultFlag, VmFault
+from refault.linux.include.linux.mm_flags import FaultFlag, VmFault, vma_is_accessible
 from refault.linux.include.linux.mm_types import Pmd, VmFaultInfo
 from refault.linux.include.linux.page import (
     alloc_page,
@@ -223,7 +223,7 @@ def filemap_map_order0_folio(vmf: VmFaultInfo, pfn: int, index: int) -> VmFault:
         folio_put(pfn)
         return VmFault.NONE
     folio_add_file_rmap_pte(pfn)
-    set_pte_at(ptep, mk_pte(pfn))
+    set_pte_at(ptep, mk_pte(pfn, protnone=not vma_is_accessible(vmf.vm_flags)))
     return VmFault.NOPAGE if index == vmf.pgoff else VmFault.NONE
 
 

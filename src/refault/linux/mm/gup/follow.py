@@ -60,7 +60,7 @@ def _fit(vma: VmArea, pte: Pte, foll: Foll) -> int | Follow:
     vm_flags = vma.vm_flags.read()
     if not pte.present:
         return FAULT
-    if pte.protnone and (foll & Foll.HONOR_NUMA_FAULT or not vm_flags & _ACCESS):
+    if pte.protnone and foll & Foll.HONOR_NUMA_FAULT and vm_flags & _ACCESS:
         return FAULT
     if foll & Foll.WRITE and not can_follow_write_pte(pte, vm_flags, foll):
         return FAULT

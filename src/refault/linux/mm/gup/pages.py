@@ -64,12 +64,15 @@ def gup_locked(given: bool) -> bool | None:
 
 @kernel_function("mm/gup.c", quiet=True)
 def check_vma_flags(vma: VmArea, foll: Foll) -> int:
-    """Tell whether GUP may use a mapping so: 0 or -EFAULT."""
+    """Tell whether GUP may use a mapping so: 0 or -EFAULT.
+
+    What may be written may be read: by FOLL_FORCE, whatever the protection is now.
+    """
     vm_flags = vma.vm_flags.read()
     if foll & Foll.WRITE:
         forced = bool(foll & Foll.FORCE) and is_cow_mapping(vm_flags)
         return 0 if vm_flags & Vm.WRITE or forced else -EFAULT
-    forced = bool(foll & Foll.FORCE and vm_flags & Vm.MAYREAD)
+    forced = bool(foll & Foll.FORCE and vm_flags & (Vm.MAYREAD | Vm.MAYWRITE))
     return 0 if vm_flags & Vm.READ or forced else -EFAULT
 
 

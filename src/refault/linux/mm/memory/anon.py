@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from refault.explore import atomic, choose, note
 from refault.linux.fs.userfaultfd.fault import handle_userfault
-from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault
+from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault, vma_is_accessible
 from refault.linux.include.linux.mm_types import MmStruct, VmFaultInfo
 from refault.linux.include.linux.page import alloc_page, folio_add_new_anon_rmap, folio_put
 from refault.linux.include.linux.pgtable import (
@@ -103,7 +103,8 @@ def _install(vmf: VmFaultInfo, pfn: int) -> None:
     """Map the page; write-protection that a marker stands for is carried over."""
     ptep, wp = vmf.mm.pte(vmf.address), vmf.orig_pte.uffd_wp
     if pfn == ZERO_PFN:
-        set_pte_at(ptep, mk_pte(ZERO_PFN, uffd_wp=wp))
+        none = not vma_is_accessible(vmf.vm_flags)
+        set_pte_at(ptep, mk_pte(ZERO_PFN, uffd_wp=wp, protnone=none))
         return
     writable = bool(vmf.vm_flags & Vm.WRITE)
     with atomic():

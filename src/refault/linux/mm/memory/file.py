@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from refault.explore import atomic, note
 from refault.linux.include.linux.mm import NO_PAGE, FaultHandler, Found, MapPages
-from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault
+from refault.linux.include.linux.mm_flags import FaultFlag, Vm, VmFault, vma_is_accessible
 from refault.linux.include.linux.mm_types import VmArea, VmFaultInfo
 from refault.linux.include.linux.page import (
     folio_add_file_rmap_pte,
@@ -218,7 +218,8 @@ def set_pte_range(vmf: VmFaultInfo, page: int, *, cow: bool) -> None:
     flags, ops, wp = vmf.vm_flags, vmf.vma.vm_ops, vmf.orig_pte.uffd_wp
     notify = ops is not None and ops.page_mkwrite is not None
     write = bool(flags & Vm.WRITE) and (vmf.write or bool(flags & Vm.SHARED and not notify))
-    entry = mk_pte(page, write=write, dirty=vmf.write, uffd_wp=wp)
+    none = not vma_is_accessible(flags)
+    entry = mk_pte(page, write=write, dirty=vmf.write, uffd_wp=wp, protnone=none)
     with atomic():
         if cow:
             folio_add_new_anon_rmap(page)
