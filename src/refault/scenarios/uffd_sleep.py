@@ -90,8 +90,8 @@ def close_while_gup_faults(k: Kernel) -> None:
     @k.thread
     def gup() -> None:
         mmap_read_lock(page.mm)
-        get_user_pages_remote(page.mm, page.address, 1, Foll.WRITE)
-        mmap_read_unlock(page.mm)
+        if get_user_pages_remote(page.mm, page.address, 1, Foll.WRITE).locked:
+            mmap_read_unlock(page.mm)
 
     @k.thread
     def monitor() -> None:

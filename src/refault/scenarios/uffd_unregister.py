@@ -176,8 +176,8 @@ def close_during_a_core_dump(k: Kernel) -> None:
         if not get_task_mm(page.mm):
             return
         mmap_read_lock(page.mm)
-        get_user_pages_remote(page.mm, page.address, 1, Foll.WRITE)
-        mmap_read_unlock(page.mm)
+        if get_user_pages_remote(page.mm, page.address, 1, Foll.WRITE).locked:
+            mmap_read_unlock(page.mm)
         put_task_mm(page.mm)
 
 
