@@ -109,6 +109,7 @@ def refcount(program: Program) -> Patched:
 
     return {
         "vma_start_read": start_read,
+        "vma_start_read_locked": start_read,
         "vma_end_read": end_read,
         "vma_start_write": start_write,
         "vma_end_write_all": seqs.end_write_all,
@@ -143,6 +144,7 @@ def rwsem(program: Program) -> Patched:
 
     return {
         "vma_start_read": start_read,
+        "vma_start_read_locked": start_read,
         "vma_end_read": end_read,
         "vma_start_write": start_write,
         "vma_end_write_all": seqs.end_write_all,
