@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
 from refault.litmus.compare import Comparison
 from refault.litmus.model import allowed
 from refault.litmus.program import Outcome
 from refault.report.live import HEADING, histogram, line, summary
+from refault.report.probe import Row, page
 from refault.scenarios import Scenario, all_scenarios, find, live_refused, live_signals
 
 TOLD = "live-two-on-one-page"
@@ -40,6 +43,13 @@ def live_allowed() -> str:
 def live_forbidden() -> str:
     """An outcome that is not allowed."""
     return printed(observed(TOLD, ({}, 19), ({"status": "S handle_userfault"}, 1)))
+
+
+def live_probe() -> str:
+    """The page of ``refault probe``, as it was recorded on a kernel."""
+    recorded = json.loads((Path(__file__).parents[1] / "report" / "probe.json").read_text())
+    found = [Row(**row) for row in recorded["rows"]]
+    return f"```text\n{page(recorded['kernel'], found)}\n```\n"
 
 
 def live_tests() -> str:

@@ -363,6 +363,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "gup_callers": gup_callers,
     "live_allowed": live_tables.live_allowed,
     "live_forbidden": live_tables.live_forbidden,
+    "live_probe": live_tables.live_probe,
     "live_tests": live_tables.live_tests,
     "function_order": order.order,
     "function_differences": order.differences,

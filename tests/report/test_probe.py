@@ -20,6 +20,22 @@ def test_the_page() -> None:
     assert_golden("probe", text)
 
 
+def test_the_page_of_a_machine_without_kvm() -> None:
+    denied = {
+        "answer": "",
+        "missing": "/dev/kvm: Permission denied",
+        "remedy": "run on a machine with KVM, as a user who may use it",
+    }
+    rows = [
+        row | denied if "KVM" in row["text"] else row
+        for row in RECORDED["rows"]
+        if "KVM" in row["text"] or row["scenario"] == "live-pipe-write-usr1"
+    ]
+    text = page(RECORDED["kernel"], [Row(**row) for row in rows])
+    assert max(map(len, text.splitlines())) <= 80
+    assert_golden("probe-without-kvm", text)
+
+
 def test_what_cannot_be_tried_says_why_and_what_helps() -> None:
     row = Row("g", "KVM_RUN", "", "live-guest-load-usr1", 0, 0, "no KVM", "have one")
     text = page({"release": "6.1", "machine": "x86_64"}, [row])
