@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from refault.linux import Kernel
 from refault.linux.arch.arm64.kvm.mmu import kvm_arch_vcpu_ioctl_run as run_on_arm64
+from refault.linux.include.linux.mm_types import Vm
 from refault.linux.include.linux.mmu_notifier import MmuNotifier, MmuNotifierOps
 from refault.linux.include.uapi.errno import EAGAIN
 from refault.linux.mm.oom_kill import oom_reap_task_mm
@@ -93,7 +94,7 @@ def guest_and_a_mapping_that_shrinks(k: Kernel) -> None:
     """A guest on arm64 reaches no more than what is mapped, however large that was before.
 
     The mapping is looked up, and says that a block is to be mapped; then another one takes its
-    place that is a page.
+    place that is a page, and cannot be joined with what is left of the first.
     """
     process = k.mm()
     page = process.mmap(contents="page", pages=2)
@@ -105,4 +106,6 @@ def guest_and_a_mapping_that_shrinks(k: Kernel) -> None:
         run_on_arm64(vm, page.address, 1)
         run_on_arm64(vm, page[1].address, None)
 
-    k.thread(name="host")(page.mmap_fixed)
+    @k.thread
+    def host() -> None:
+        page.mmap_fixed(prot=Vm.READ | Vm.WRITE)

@@ -13,7 +13,7 @@ from refault.linux.mm.vma import (
     vma_link,
     vms_complete_munmap_vmas,
 )
-from refault.linux.mm.vma_merge import Like, vma_merge_new_range
+from refault.linux.mm.vma_merge import Like, partners, vma_merge_new_range
 from refault.linux.modelled import kernel_function
 
 
@@ -22,10 +22,14 @@ def __mmap_region(mm: MmStruct, start: int, end: int, flags: Vm, file: File | No
     """``mmap(2)`` of fresh memory; a neighbour that is like it grows over the range."""
     mmap_write_lock(mm)
     parts, unmaps = detach_range(mm, start, end)
+    span, like = VmSpan(start, end, start // PAGE_SIZE), Like(flags, "", 0, file)
+    # What was there is freed last, so that its memory is not at once that of the new mapping.
+    new = None if any(partners(mm, span, like)) else vm_area_alloc(mm, flags, file)
     vms_complete_munmap_vmas(parts)
-    span = VmSpan(start, end, start // PAGE_SIZE)
-    if vma_merge_new_range(mm, span, Like(flags, "", 0, file)) is None:
-        vma_link(vm_area_alloc(mm, flags, file), span)
+    if new is None:
+        vma_merge_new_range(mm, span, like)
+    else:
+        vma_link(new, span)
     mmap_write_unlock(mm)
     userfaultfd_unmap_complete(unmaps)
     return 0

@@ -58,7 +58,7 @@ def _end_pgoff(span: VmSpan) -> int:
     return span.pgoff + (span.end - span.start) // PAGE_SIZE
 
 
-def _partners(
+def partners(
     mm: MmStruct, span: VmSpan, like: Like, *, left: bool = True, right: bool = True
 ) -> tuple[VmArea | None, VmArea | None]:
     """The neighbours that a range can be joined with, and both of them only if with each other."""
@@ -92,7 +92,7 @@ def vma_merge_existing_range(vma: VmArea, start: int, end: int, like: Like) -> V
     if not (left or right):
         return None
     pgoff = span.pgoff + (start - span.start) // PAGE_SIZE
-    prev, after = _partners(vma.vm_mm, VmSpan(start, end, pgoff), like, left=left, right=right)
+    prev, after = partners(vma.vm_mm, VmSpan(start, end, pgoff), like, left=left, right=right)
     if prev is None and after is None:
         return None
     for changing in (vma, after, prev):
@@ -141,7 +141,7 @@ def _take_anon_vma(target: VmArea, anon_vma: int) -> None:
 @kernel_function("mm/vma.c", quiet=True)
 def vma_merge_new_range(mm: MmStruct, span: VmSpan, like: Like) -> VmArea | None:
     """Stretch a neighbour over a range where nothing is; None if none is like it."""
-    prev, after = _partners(mm, span, like)
+    prev, after = partners(mm, span, like)
     target = prev or after
     if target is None:
         return None
