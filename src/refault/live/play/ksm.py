@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,8 +52,12 @@ def _become_one(pid: int, page: int, other: int) -> bool:
 
 @contextmanager
 def _ksmd_runs() -> Iterator[None]:
+    """Have ``ksmd`` run, one of us at a time, and leave the settings as they were."""
     try:
-        before = {name: (KSM / name).read_text() for name in QUICK}
+        lock = os.open(KSM / "run", os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = {name: (KSM / name).read_text() for name in reversed(QUICK)}
+        done, guard = _guard(before)
         _write(QUICK)
     except OSError as error:
         raise Unavailable(
@@ -59,7 +66,32 @@ def _ksmd_runs() -> Iterator[None]:
     try:
         yield
     finally:
-        _write(dict(reversed(before.items())))
+        os.close(done)
+        os.waitpid(guard, 0)
+        os.close(lock)
+
+
+def _guard(before: dict[str, str]) -> tuple[int, int]:
+    """Fork somebody who restores the settings when we are done or dead, whatever killed us.
+
+    Returns the descriptor to be closed then, and the process id to wait for.
+    """
+    gone, done = os.pipe2(os.O_CLOEXEC)
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        guard = os.fork()
+        if guard == 0:
+            try:
+                os.setsid()
+                os.close(done)
+                os.read(gone, 1)
+                _write(before)
+            finally:
+                os._exit(0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    os.close(gone)
+    return done, guard
 
 
 def _write(settings: dict[str, str]) -> None:
