@@ -46,14 +46,14 @@ def test_one_run_is_one_of_all(chance: random.Random) -> None:
 def test_a_run_knows_nothing_of_the_one_before() -> None:
     programs = [generate(random.Random(seed), Recipe(forks=0)) for seed in range(12)]
     kept: dict[Program, Once] = {}
-    first = {}
+    first = []
     for program in programs:
         kind = program._replace(moves=())
         if kind not in kept:
             kept[kind] = Once(all_steps(kind), space=SPACE)
-        first[program.moves] = kept[kind].run(program)
-    for program in reversed(programs):
-        assert kept[program._replace(moves=())].run(program) == first[program.moves]
+        first.append(kept[kind].run(program))
+    for program, before in reversed([*zip(programs, first, strict=True)]):
+        assert kept[program._replace(moves=())].run(program) == before
 
 
 def test_who_spins_lets_others_go_on() -> None:
