@@ -159,11 +159,13 @@ class Stage:
             thread.slot.put("=2I", 112, 0, 0)
         self._map_all()
 
-    def rescue(self, seconds: float = 1.0) -> bool:
+    def rescue(self, seconds: float = 5.0) -> bool:
         """Free threads that are asleep in a fault or an event; tells whether all are free.
 
         The memory goes, so who faults again gets a signal, which ends the access.
         """
+        if self._cleared:
+            return True
         going = self.puppet.thread().syscall(Nr.MUNMAP, AREA, self._free - AREA)
         deadline = time.monotonic() + seconds
         while not (going.done and not any(thread.slot.busy for thread in self.puppet.threads)):
