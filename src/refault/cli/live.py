@@ -50,7 +50,8 @@ RUNS = 20
 @click.option(
     "--functions",
     is_flag=True,
-    help="Compare the order of functions that kernels were recorded to call with the model's.",
+    help="Compare the order of functions that kernels were recorded to call with the model's; "
+    "with --vm they are recorded now.",
 )
 @click.option(
     "--fuzz",
@@ -79,8 +80,9 @@ def command(ctx: click.Context, /, names: tuple[str, ...], **options: Any) -> No
     """
     status = Status(plain=options["plain"])
     if options["functions"]:
+        machines = places(options["vm"], status.say) if options["vm"] else []
         kernel, as_json = options["kernel"], options["as_json"]
-        ctx.exit(live_modes.functions(names, kernel, as_json=as_json, status=status))
+        ctx.exit(live_modes.functions(names, kernel, machines, as_json=as_json, status=status))
     if options["fuzz"]:
         seed, folder = options["seed"], options["save"]
         ctx.exit(live_modes.fuzzing(options["fuzz"], seed=seed, folder=folder, status=status))

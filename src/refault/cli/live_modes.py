@@ -10,17 +10,31 @@ import msgspec
 
 from refault.explore.errors import UserError
 from refault.live.functions.compare import Compared, compare
-from refault.live.functions.recording import Recording, recorded
+from refault.live.functions.recording import Recording, from_answers, recorded
 from refault.live.functions.stories import SITUATIONS
 from refault.live.fuzz import Tally, fuzz
+from refault.live.kernels import Place
 from refault.report.functions import functions_differences, functions_json, functions_table
 
 from .exits import EXPECTED, INCONCLUSIVE, UNEXPECTED
 from .status import Status
 
+RECORD = "refault.live.functions.record"
 
-def functions(names: Sequence[str], kernel: str | None, *, as_json: bool, status: Status) -> int:
-    """Compare recorded orders of functions with the model, and print what differs."""
+
+def functions(
+    names: Sequence[str],
+    kernel: str | None,
+    machines: Sequence[Place],
+    *,
+    as_json: bool,
+    status: Status,
+) -> int:
+    """Compare recorded orders of functions with the model, and print what differs.
+
+    They are those that come with refault, on one ``kernel`` or all of them, or what is recorded now
+    on some ``machines``.
+    """
     wrong = [name for name in names if name not in SITUATIONS]
     if wrong:
         raise UserError(
@@ -28,7 +42,8 @@ def functions(names: Sequence[str], kernel: str | None, *, as_json: bool, status
         )
     found: list[Compared] = []
     try:
-        for recording in _recordings(kernel):
+        recordings = [_record(machine, names) for machine in machines] or _recordings(kernel)
+        for recording in recordings:
             for name in names or SITUATIONS:
                 if name in recording.situations:
                     status.say(f"{recording.version}: {name}")
@@ -41,6 +56,15 @@ def functions(names: Sequence[str], kernel: str | None, *, as_json: bool, status
         text = "\n\n".join(filter(None, (functions_table(found), functions_differences(found))))
     click.echo(text)
     return EXPECTED if all(one.agrees for one in found) else UNEXPECTED
+
+
+def _record(machine: Place, names: Sequence[str]) -> Recording:
+    """Record situations on a machine now."""
+    asked = next(iter(recorded().values())).asked
+    wanted = {"situations": [*names]} if names else {}
+    with machine:
+        answers = list(machine.run(RECORD, {"asked": asked, **wanted}))
+    return from_answers(answers, asked, machine.name)
 
 
 def _recordings(kernel: str | None) -> list[Recording]:
