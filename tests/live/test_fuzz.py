@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from refault.live.fuzz import (
     saved,
     shrink,
 )
+from refault.live.fuzz.run import _note, _resumed
 
 
 def explained(tally: Tally) -> None:
@@ -132,3 +134,9 @@ def test_programs_in_c_build(tmp_path: Path) -> None:
         source.write_text(reproducer(program))
         command = ["gcc", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", str(tmp_path / "out")]
         subprocess.run([*command, str(source)], check=True)
+
+
+def test_what_was_discarded_is_kept_too(tmp_path: Path) -> None:
+    tally = Tally(seed=3, next=2, sequences=2, discarded=Counter({"no room": 1}))
+    _note(tmp_path, tally)
+    assert _resumed(tmp_path, 3) == tally

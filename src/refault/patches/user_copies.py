@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from refault.explore import restart
 from refault.linux.arch.x86.lib.copy_user_64 import (
     Move,
     UserCopy,
@@ -9,10 +10,16 @@ from refault.linux.arch.x86.lib.copy_user_64 import (
     copy_user_handle_tail,
 )
 from refault.linux.drivers.char.hw_random.core import CHUNK, RANDOM, Hwrng
+from refault.linux.include.linux.fs import File
 from refault.linux.include.linux.mm_types import MmStruct
-from refault.linux.include.uapi.errno import EFAULT, ERESTARTSYS
+from refault.linux.include.linux.sched.signal import fatal_signal_pending
+from refault.linux.include.uapi.errno import EFAULT, EINTR, ERESTARTSYS
+from refault.linux.include.uapi.userfaultfd import PAGE_SIZE
 from refault.linux.kernel.locking.mutex import mutex_lock, mutex_lock_interruptible, mutex_unlock
 from refault.linux.lib.usercopy import _copy_from_user, _copy_to_user, raw_copy
+from refault.linux.mm.filemap_rw import write_page
+from refault.linux.mm.gup.fault_in import fault_in_readable
+from refault.linux.modelled import current
 from refault.linux.sound.core.pcm_native import SndPcmRuntime
 from refault.patches.patch import Patch
 
@@ -35,6 +42,31 @@ copy_user_one_try = Patch(
 
 def _copy_and_fault(mm: MmStruct, address: int, length: int) -> UserCopy:
     return raw_copy(Move(mm, address, length))
+
+
+def _write_what_is_faulted_in(file: File, mm: MmStruct, address: int, count: int) -> int:
+    written, error = 0, 0
+    while written < count and not error:
+        restart(written)
+        length = min(PAGE_SIZE, count - written)
+        if fault_in_readable(mm, address + written, length) == length:
+            error = -EFAULT
+        elif fatal_signal_pending(current()):
+            error = -EINTR
+        else:
+            written += write_page(file, mm, address + written, written, length)
+    return written or error
+
+
+prefault_after_copy = Patch(
+    name="prefault_after_copy",
+    title="filemap: Move prefaulting out of hot write path",
+    kind="fix",
+    commit="665575cff098",
+    since="6.15",
+    source="Dave Hansen, 2025; 6.1.192 was seen to fault twice where 6.18 faults once",
+    replaces={"generic_perform_write": _write_what_is_faulted_in},
+)
 
 
 pagecache_write_nofault = Patch(

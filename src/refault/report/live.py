@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -94,7 +95,7 @@ def table(columns: list[str], rows: Mapping[str, Mapping[str, Comparison]]) -> s
 
 def short(release: str) -> str:
     """A release in a narrow column: without what a distribution adds to its number."""
-    return release.partition("-")[0][:12]
+    return re.split(r"[-+]", release)[0][:12]
 
 
 def _cell(one: Comparison | None) -> str:

@@ -44,14 +44,14 @@ def generic_perform_write(file: File, mm: MmStruct, address: int, count: int) ->
             error = -EINTR
             break
         length = min(PAGE_SIZE, count - written)
-        copied = _write_page(file, mm, address + written, written, length)
+        copied = write_page(file, mm, address + written, written, length)
         if not copied and fault_in_readable(mm, address + written, length) == length:
             error = -EFAULT
         written += copied
     return written or error
 
 
-def _write_page(file: File, mm: MmStruct, address: int, at: int, length: int) -> int:
+def write_page(file: File, mm: MmStruct, address: int, at: int, length: int) -> int:
     """Copy to one folio, from ``write_begin`` to ``write_end``; returns the bytes copied."""
     pfn = _cached(file, at)
     folio_lock(pfn)

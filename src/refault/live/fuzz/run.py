@@ -11,7 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ def _session(folder: Path, seed: int) -> Path:
 
 
 def _note(folder: Path, tally: Tally) -> None:
-    _write(_session(folder, tally.seed), json.dumps(asdict(tally)))
+    _write(_session(folder, tally.seed), json.dumps(vars(tally)))
 
 
 def _resumed(folder: Path | None, seed: int) -> Tally:
