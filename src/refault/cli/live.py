@@ -152,10 +152,9 @@ class Session:
         except Unavailable as error:
             self.status.done()
             click.echo(f"refault: {kernel.name}: {error.message}\n  {error.remedy}", err=True)
+            why = error.message.split("; its last words", 1)[0]
             self.found += [
-                Comparison(
-                    s.id, kernel.name, "", counted(()), frozenset(), error.message, error.remedy
-                )
+                Comparison(s.id, kernel.name, "", counted(()), frozenset(), why, error.remedy)
                 for s in self.chosen[len(self.found) - before :]
             ]
 

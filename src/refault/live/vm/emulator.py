@@ -95,7 +95,9 @@ def arguments(qemu: str, image: str, initramfs: str) -> list[str]:
     """The command, but for the serial ports."""
     return [
         qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        "-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "max",
+        # One thread for all CPUs: with several, one may run code that another one has just patched,
+        # as static keys do, and a guest that turned its KVM on and off ended in "Oops: int3".
+        "-machine", "pc", "-accel", "tcg,thread=single", "-cpu", "max",
         "-smp", str(CPUS), "-m", str(MEMORY_MIB),
         "-kernel", image, "-initrd", initramfs, "-append", CMDLINE,
     ]  # fmt: skip
