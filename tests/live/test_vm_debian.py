@@ -13,16 +13,16 @@ from refault.live.vm.debian import Package, choose, order, parse_madison
 from refault.live.vm.kernel import from_path, parse, release_of
 
 MADISON = """\
-linux-image-6.1.0-47-cloud-amd64 |  6.1.170-3 | http://deb.debian.org/debian bookworm/main amd64 Packages
-linux-image-6.1.0-56-cloud-amd64-unsigned | 6.1.192-2 | http://deb.debian.org/debian-security bookworm-security/main amd64 Packages
-linux-image-6.1.0-56-cloud-amd64 |  6.1.192-2 | http://deb.debian.org/debian-security bookworm-security/main amd64 Packages
-linux-image-6.1.0-56-rt-amd64 |  6.1.192-2 | http://deb.debian.org/debian-security bookworm-security/main amd64 Packages
-linux-image-6.1.0-56-amd64-dbg |  6.1.192-2 | http://deb.debian.org/debian-security bookworm-security/main amd64 Packages
-linux-image-6.1.0-57-amd64 |  6.1.193-1 | http://deb.debian.org/debian-security bookworm-security/main amd64 Packages
-linux-image-6.12-cloud-amd64 | 6.12.117-1~deb12u1 | http://deb.debian.org/debian-security bookworm-security/main amd64 Packages
-linux-image-6.12.9+deb12-cloud-amd64 | 6.12.9-1~deb12u1 | http://deb.debian.org/debian bookworm/main amd64 Packages
-linux-image-6.12.117+deb12-cloud-amd64 | 6.12.117-1~deb12u1 | http://deb.debian.org/debian-security bookworm-security/main amd64 Packages
-linux-image-7.2.5-amd64-unsigned |     7.2.5-1 | http://deb.debian.org/debian sid/main amd64 Packages
+linux-image-6.1.0-47-cloud-amd64 |  6.1.170-3 | http://mirror.example/debian bookworm/main amd64 Packages
+linux-image-6.1.0-56-cloud-amd64-unsigned | 6.1.192-2 | http://mirror.example/security bookworm-security/main amd64 Packages
+linux-image-6.1.0-56-cloud-amd64 |  6.1.192-2 | http://mirror.example/security bookworm-security/main amd64 Packages
+linux-image-6.1.0-56-rt-amd64 |  6.1.192-2 | http://mirror.example/security bookworm-security/main amd64 Packages
+linux-image-6.1.0-56-amd64-dbg |  6.1.192-2 | http://mirror.example/security bookworm-security/main amd64 Packages
+linux-image-6.1.0-57-amd64 |  6.1.193-1 | http://mirror.example/security bookworm-security/main amd64 Packages
+linux-image-6.12-cloud-amd64 | 6.12.117-1~deb12u1 | http://mirror.example/security bookworm-security/main amd64 Packages
+linux-image-6.12.9+deb12-cloud-amd64 | 6.12.9-1~deb12u1 | http://mirror.example/debian bookworm/main amd64 Packages
+linux-image-6.12.117+deb12-cloud-amd64 | 6.12.117-1~deb12u1 | http://mirror.example/security bookworm-security/main amd64 Packages
+linux-image-7.2.5-amd64-unsigned |     7.2.5-1 | http://mirror.example/debian sid/main amd64 Packages
 """  # noqa: E501
 
 

@@ -65,7 +65,7 @@ def live_unprotected_in_part(t: Litmus) -> None:
     t.monitor.unregister(p[1])
     program.store(p)
     t.monitor.unprotect(p, pages=2)
-    t.monitor.do("protection", at=p[0])
+    t.monitor.protection(p)
     t.monitor.status(program)
 
 

@@ -12,7 +12,7 @@ def live_merging_unprotects(t: Litmus) -> None:
     p, program = t.memory(modes="missing wp"), t.thread("program")
     t.monitor.copy(p, wp=True)
     t.monitor.do("merge", at=p[0])
-    t.monitor.do("protection", at=p[0])
+    t.monitor.protection(p)
     program.store(p)
     t.monitor.read()
 
@@ -24,7 +24,7 @@ def live_protected_for_nobody(t: Litmus) -> None:
     with t.together():
         filler.copy(p, wp=True)
         t.monitor.unregister(p)
-    t.monitor.do("protection", at=p[0])
+    t.monitor.protection(p)
 
 
 @litmus(source="mm/userfaultfd.c: mfill_atomic() looks less closely the second time")
@@ -45,6 +45,6 @@ def live_close_protected(t: Litmus) -> None:
     """A close leaves no page protected, since 6.9."""
     p = t.memory(modes="wp", contents="page", protected=True)
     t.thread("program")
-    t.monitor.do("protection", "before", at=p[0])
+    t.monitor.protection(p, label="before")
     t.monitor.close()
-    t.monitor.do("protection", at=p[0])
+    t.monitor.protection(p)
