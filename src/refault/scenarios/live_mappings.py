@@ -113,3 +113,13 @@ def live_fault_around(t: Litmus) -> None:
     other.load(q[1])
     t.monitor.resume(q[1])
     t.monitor.peek(q, 3)
+
+
+@litmus(source="mm/memory.c: pte_install_uffd_wp_if_needed()")
+def live_protection_forgotten(t: Litmus) -> None:
+    """Memory that is registered for something else by now has its pages' protection forgotten."""
+    p, program = t.memory(kind="shmem", shared=True, modes="missing wp"), t.thread("program")
+    t.monitor.copy(p, wp=True)
+    t.monitor.register(p, modes="minor")
+    program.do("dontneed", at=p[0], pages=1)
+    t.monitor.peek(p, 1)

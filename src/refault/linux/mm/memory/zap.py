@@ -144,7 +144,8 @@ def _zap_present(vma: VmArea, address: int, details: ZapDetails) -> Zapped:
     ptep = vma.vm_mm.pte(address)
     pte = ptep_get_and_clear(ptep)
     note("page is gone")
-    if pte.uffd_wp and vma.vm_file is not None and not details.drop_markers:
+    remembered = pte.uffd_wp and vma.vm_file is not None and not details.drop_markers
+    if remembered and vma.vm_flags.read() & Vm.UFFD_WP:
         set_pte_at(ptep, make_pte_marker(PteMarker.UFFD_WP))
     if pte.pfn == ZERO_PFN:
         return Zapped(True)
