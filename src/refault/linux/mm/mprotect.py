@@ -41,7 +41,6 @@ from refault.linux.mm.mmu_notifier import (
     mmu_notifier_invalidate_range_start,
 )
 from refault.linux.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
-from refault.linux.mm.vma import vmas_in
 from refault.linux.mm.vma_merge import vma_modify
 from refault.linux.modelled import kernel_function
 
@@ -167,14 +166,14 @@ def do_mprotect_pkey(mm: MmStruct, start: int, end: int, prot: Vm) -> int:
     """``mprotect(2)``: VMA after VMA up to the first gap; 0 or -ENOMEM."""
     mmap_write_lock(mm)
     at = start
-    for vma in vmas_in(mm, start, end):
-        first, last = vma.covered().start, vma.covered().end
-        if not last:
-            continue
-        if first > at:
+    while at < end:
+        # What was changed may have been joined with what comes next, so that is looked up anew.
+        vma = mm.find_vma(at)
+        if vma is None:
             break
-        mprotect_fixup(vma, max(first, start), min(last, end), prot)
-        at = min(last, end)
+        last = min(vma.covered().end, end)
+        mprotect_fixup(vma, at, last, prot)
+        at = last
     mmap_write_unlock(mm)
     return 0 if at == end else -ENOMEM
 
