@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -187,8 +186,3 @@ def perform(program: Program, runs: int, *, seed: int = 1, spin: float = SPIN) -
             else:
                 stage.renew()
             yield Performance(stage, chance, spin).run()
-
-
-def observe(program: Program, runs: int, *, seed: int = 1, spin: float = SPIN) -> Counter[Outcome]:
-    """Count the outcomes of so many runs."""
-    return Counter(perform(program, runs, seed=seed, spin=spin))
