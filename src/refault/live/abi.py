@@ -31,11 +31,9 @@ class Nr(IntEnum):
     IOCTL = 16
     PREAD64 = 17
     PWRITE64 = 18
-    READV = 19
     ACCESS = 21
     PIPE = 22
     MREMAP = 25
-    MSYNC = 26
     MINCORE = 27
     MADVISE = 28
     NANOSLEEP = 35
@@ -44,13 +42,10 @@ class Nr(IntEnum):
     RECVFROM = 45
     SOCKETPAIR = 53
     FORK = 57
-    EXIT = 60
-    WAIT4 = 61
     UNAME = 63
     FTRUNCATE = 77
     FSTATFS = 138
     MLOCK = 149
-    MUNLOCK = 150
     PRCTL = 157
     GETTID = 186
     FUTEX = 202
@@ -69,9 +64,7 @@ class Nr(IntEnum):
     FSCONFIG = 431
     FSMOUNT = 432
     PIDFD_OPEN = 434
-    CLOSE_RANGE = 436
     PIDFD_GETFD = 438
-    PROCESS_MADVISE = 440
 
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -9,7 +9,7 @@ from refault.linux.net.unix.af_unix import UnixSock
 from refault.litmus.model.world import World
 from refault.litmus.program import Step
 
-from .registry import buffer, needs, number, operation
+from .registry import buffer, needs, number, operation, plain
 
 
 def _pipe(world: World) -> Pipe:
@@ -57,47 +57,11 @@ def file_read(world: World, step: Step) -> str:
     return number(buffers.read_file(world.things[_file], buffer(world, step)))
 
 
-@operation
-def send(world: World, step: Step) -> str:
-    """``send(2)``."""
-    return number(buffers.send(buffer(world, step)))
-
-
 @needs(_socket)
 @operation
 def receive(world: World, step: Step) -> str:
     """``recv(2)``."""
     return number(buffers.receive(world.things[_socket], buffer(world, step)))
-
-
-@operation
-def uname(world: World, step: Step) -> str:
-    """``uname(2)``."""
-    return number(buffers.uname(buffer(world, step)))
-
-
-@operation
-def clock_gettime(world: World, step: Step) -> str:
-    """``clock_gettime(2)``."""
-    return number(buffers.clock_gettime(buffer(world, step)))
-
-
-@operation
-def nanosleep(world: World, step: Step) -> str:
-    """``nanosleep(2)``."""
-    return number(buffers.nanosleep(buffer(world, step)))
-
-
-@operation
-def mincore(world: World, step: Step) -> str:
-    """``mincore(2)``, with the answer in the page that is asked about."""
-    return number(buffers.mincore(buffer(world, step)))
-
-
-@operation
-def access(world: World, step: Step) -> str:
-    """``access(2)``."""
-    return number(buffers.access(buffer(world, step)))
 
 
 @needs(_other)
@@ -106,3 +70,14 @@ def vm_read_here(world: World, step: Step) -> str:
     """``process_vm_readv(2)`` to the buffer, from where all is there."""
     to = buffer(world, step)
     return number(buffers.read_other(world.things[_other]._replace(length=to.length), to))
+
+
+for call in (
+    buffers.send,
+    buffers.uname,
+    buffers.clock_gettime,
+    buffers.nanosleep,
+    buffers.mincore,
+    buffers.access,
+):
+    plain(call)

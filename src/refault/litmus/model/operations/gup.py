@@ -7,7 +7,7 @@ from refault.litmus.model.world import World
 from refault.litmus.program import Step
 
 from .copies import _other
-from .registry import buffer, needs, number, operation
+from .registry import buffer, needs, number, operation, plain
 
 
 @needs(_other)
@@ -24,12 +24,6 @@ def mem_read(world: World, step: Step) -> str:
 
 
 @operation
-def futex_wake(world: World, step: Step) -> str:
-    """``FUTEX_WAKE`` of a shared word."""
-    return number(buffers.futex_wake(buffer(world, step)))
-
-
-@operation
 def populate_read(world: World, step: Step) -> str:
     """``MADV_POPULATE_READ``."""
     return number(buffers.populate(buffer(world, step), write=False))
@@ -41,25 +35,11 @@ def populate_write(world: World, step: Step) -> str:
     return number(buffers.populate(buffer(world, step), write=True))
 
 
-@operation
-def mlock(world: World, step: Step) -> str:
-    """``mlock(2)``."""
-    return number(buffers.mlock(buffer(world, step)))
-
-
-@operation
-def vmsplice(world: World, step: Step) -> str:
-    """``vmsplice(2)``."""
-    return number(buffers.vmsplice(buffer(world, step)))
-
-
-@operation
-def direct_read(world: World, step: Step) -> str:
-    """``read(2)`` with ``O_DIRECT``."""
-    return number(buffers.direct_read(buffer(world, step)))
-
-
-@operation
-def direct_write(world: World, step: Step) -> str:
-    """``write(2)`` with ``O_DIRECT``."""
-    return number(buffers.direct_write(buffer(world, step)))
+for call in (
+    buffers.futex_wake,
+    buffers.mlock,
+    buffers.vmsplice,
+    buffers.direct_read,
+    buffers.direct_write,
+):
+    plain(call)

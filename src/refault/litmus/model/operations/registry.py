@@ -68,3 +68,8 @@ def uffd(world: World, step: Step) -> UserFaultFd:
     """The userfaultfd that a step is about."""
     child = step.args.get("of", "")
     return world.served(child) if child else world.uffd
+
+
+def plain(call: Callable[[Buffer], int]) -> None:
+    """Register a system call that takes a buffer, and nothing else, as the step of its name."""
+    OPERATIONS[call.__name__] = lambda world, step: number(call(buffer(world, step)))
